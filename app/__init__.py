@@ -1,0 +1,1 @@
+"""Data Phantom: playgrounds of SQL tasks, run, watched and reconciled."""

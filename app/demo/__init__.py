@@ -1,0 +1,1 @@
+"""The flights playground and the tour of it."""

@@ -1,0 +1,1 @@
+"""Engines that run a task's text."""

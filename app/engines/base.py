@@ -1,0 +1,145 @@
+"""The four verbs that every engine speaks, and the facts that travel with them.
+
+A worker calls `submit`, stores the handle, calls `poll` until the work has ended, and `fetch`es the output into the
+sink. `cancel` may come at any time, from any task of the event loop. Engines wrap every vendor's exception at their
+edge, in `TransientEngineError` (worth another attempt) or `TerminalEngineError` (the same text fails again).
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+from app.domain.outputs import OutputColumn
+from app.domain.tasks import TaskType
+
+
+class EngineError(Exception):
+    """The engine could not do the work; `code` is a short upper-case word such as SYNTAX, NOT_FOUND, LOST."""
+
+    retriable = False
+
+    def __init__(self, message: str, *, code: str = "ENGINE_ERROR") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class TransientEngineError(EngineError):
+    """Another attempt may well succeed: a lost connection, a deadlock, throttling."""
+
+    retriable = True
+
+
+class TerminalEngineError(EngineError):
+    """The same text would fail again: a syntax error, a missing table, a refused permission."""
+
+
+class EngineKind(StrEnum):
+    EMBEDDED = "EMBEDDED"
+    DIRECT = "DIRECT"
+    EMR = "EMR"
+
+
+class WorkState(StrEnum):
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """One attempt at a task, as it was when its run started."""
+
+    task_run_id: UUID
+    attempt: int
+    playground_id: UUID
+    type: TaskType
+    query: str
+    connection: str | None = None
+    timeout: timedelta | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Handle:
+    """What names the work in the engine. `durable`: another process can poll, cancel and fetch by it."""
+
+    text: str
+    durable: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineLogLine:
+    """A line of the engine's log; `stream` is stdout, stderr or engine."""
+
+    at: datetime
+    stream: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Poll:
+    """What has become of the work: `log` has the lines since the last poll, `error` is set when it FAILED."""
+
+    state: WorkState
+    error: EngineError | None = None
+    progress: float | None = None
+    log: Sequence[EngineLogLine] = field(default=())
+
+
+class OutputSink(Protocol):
+    """Where `fetch` puts the output of one attempt; complete only once one of the two calls has returned."""
+
+    delimiter: str
+
+    async def write_rows(self, columns: Sequence[OutputColumn], batches: AsyncIterator[Sequence[Sequence[Any]]]) -> None:
+        """Write rows as they come, in batches; cells are Python values, None is NULL."""
+
+    async def adopt_csv(self, path: Path, columns: Sequence[OutputColumn], *, row_count: int) -> None:
+        """Take over a finished CSV file by the house's rules (see app.outputs.csv_format); the file is moved."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineHealth:
+    healthy: bool
+    message: str | None = None
+
+
+class Engine(Protocol):
+    """One configured connection to an engine, shared by every task of the process that uses it."""
+
+    name: str
+    kind: EngineKind
+    types: frozenset[TaskType]
+
+    async def submit(self, work: Work) -> Handle:
+        """Start the work and return at once.
+
+        Raises: TransientEngineError, TerminalEngineError.
+        """
+
+    async def poll(self, handle: Handle, *, wait: timedelta) -> Poll:
+        """Return as soon as the work ends or has new log lines, at the latest after `wait`.
+
+        Raises: TransientEngineError where the engine cannot be asked; TerminalEngineError with code LOST where the
+        engine does not know the handle (any more).
+        """
+
+    async def cancel(self, handle: Handle) -> None:
+        """Stop the work in the engine itself; returns when that was asked for. Unknown handles are ignored."""
+
+    async def fetch(self, handle: Handle, sink: OutputSink) -> None:
+        """Bring the output of succeeded work into the sink; then the engine may forget the handle.
+
+        Work without a result set (DDL) gives an output without columns and rows.
+        """
+
+    async def check(self) -> EngineHealth:
+        """Tell, within a few seconds, whether work could be submitted now."""
+
+    async def close(self) -> None:
+        """Release connections, threads and child processes; cancel what still runs unless its handle is durable."""

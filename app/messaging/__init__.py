@@ -1,0 +1,1 @@
+"""The arq queue and the Redis doorbell."""

@@ -1,0 +1,1 @@
+"""The output store: result files, written aside and moved into place."""
