@@ -39,7 +39,7 @@ class RegisteredTable:
     """A file, or a folder of files of one format, that queries see as a table.
 
     `format` is told by the ending where it is None; the CSV options are guessed from the file where they are None.
-    `column_types` maps all columns of a CSV, in order, to DuckDB's names of types: reading is faster and nothing guessed.
+    `column_types` maps all columns of a CSV, in order, to DuckDB types: faster, and nothing is guessed.
     """
 
     name: str
