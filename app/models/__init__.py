@@ -1,1 +1,27 @@
 """ORM tables, and nothing else."""
+
+from app.models.accounts import Role, Session, User
+from app.models.base import Base
+from app.models.playgrounds import Playground, Task, TaskEdge
+from app.models.reconciliation import Reconciliation, ReconciliationEvent, ReconciliationRun
+from app.models.runs import Event, LogLine, Run, TaskAttempt, TaskRun, TaskRunEdge, Worker
+
+__all__ = [
+    "Base",
+    "Event",
+    "LogLine",
+    "Playground",
+    "Reconciliation",
+    "ReconciliationEvent",
+    "ReconciliationRun",
+    "Role",
+    "Run",
+    "Session",
+    "Task",
+    "TaskAttempt",
+    "TaskEdge",
+    "TaskRun",
+    "TaskRunEdge",
+    "User",
+    "Worker",
+]

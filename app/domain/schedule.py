@@ -1,0 +1,69 @@
+"""When a playground fires: cron expressions in a time zone, and what to do with fires that were missed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from croniter import CroniterError, croniter
+
+from app.domain.errors import InvalidError
+
+
+class CatchupPolicy(StrEnum):
+    SKIP = "SKIP"
+    LATEST = "LATEST"
+    ALL = "ALL"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """A checked cron expression: five fields, six with seconds at the end, or `@daily` and its kin."""
+
+    cron: str
+    timezone: str = "UTC"
+    paused: bool = False
+    catchup: CatchupPolicy = CatchupPolicy.SKIP
+
+    def __post_init__(self) -> None:
+        """Check both parts.
+
+        Raises: InvalidError, with the path of the part that is wrong and the reason.
+        """
+        zone = _zone(self.timezone)
+        fields = self.cron.split()
+        if not self.cron.strip().startswith("@") and len(fields) not in {5, 6}:
+            raise InvalidError(
+                f"A cron expression has five fields (minute hour day month weekday), or six with seconds at the end; "
+                f"{self.cron!r} has {len(fields)}.",
+                path=("cron",),
+            )
+        try:
+            first = croniter(self.cron, datetime.now(UTC).astimezone(zone), max_years_between_matches=8)
+            first.get_next(datetime)
+        except (CroniterError, ValueError, KeyError, AttributeError) as error:
+            raise InvalidError(f"{self.cron!r} is not a cron expression: {error}", path=("cron",)) from error
+
+    def fire_times(self, *, after: datetime) -> Iterator[datetime]:
+        """The fire times later than `after`, in UTC, without end."""
+        times = croniter(self.cron, after.astimezone(_zone(self.timezone)), max_years_between_matches=8)
+        last = after
+        while True:
+            fire = times.get_next(datetime).astimezone(UTC)
+            if fire > last:  # a clock put back repeats an hour: a fire is told once
+                last = fire
+                yield fire
+
+    def next_fire_time(self, *, after: datetime) -> datetime:
+        return next(self.fire_times(after=after))
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InvalidError(
+            f"{name!r} is not a time zone; use a name of the IANA database, such as Europe/Berlin or UTC.",
+            path=("timezone",),
+        ) from error

@@ -1,0 +1,154 @@
+"""Tables of runs: the snapshot of the tasks, their attempts, the event log and the log lines."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.domain.outputs import OutputFormat
+from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
+from app.domain.tasks import TaskType
+from app.models.base import TABLE_OPTIONS, Base, LongText, Word
+
+
+class Run(Base):
+    __tablename__ = "run"
+    __table_args__ = (
+        UniqueConstraint("playground_id", "number"),
+        UniqueConstraint("playground_id", "idempotency_key"),
+        UniqueConstraint("playground_id", "scheduled_for"),
+        Index("ix_run_status_created_at", "status", "created_at"),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    playground_id: Mapped[UUID] = mapped_column(ForeignKey("playground.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    trigger: Mapped[RunTrigger] = mapped_column(Word(RunTrigger))
+    status: Mapped[RunStatus] = mapped_column(Word(RunStatus))
+    message: Mapped[str | None] = mapped_column(String(500))
+    scheduled_for: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    resumed_from_id: Mapped[UUID | None]
+    idempotency_key: Mapped[str | None] = mapped_column(String(200))
+    open_task_count: Mapped[int]  # task runs that have not ended; the run is rolled up when it reaches zero
+
+
+class TaskRun(Base):
+    """One task in one run, as it was when the run started, with the state of its latest attempt."""
+
+    __tablename__ = "task_run"
+    __table_args__ = (
+        UniqueConstraint("run_id", "position"),
+        Index("ix_task_run_status_queued_at", "status", "queued_at"),
+        Index("ix_task_run_worker_id", "worker_id"),
+        Index("ix_task_run_task_id_id", "task_id", "id"),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"))
+    playground_id: Mapped[UUID]
+    task_id: Mapped[UUID | None] = mapped_column(ForeignKey("task.id", ondelete="SET NULL"))
+    position: Mapped[int]
+    name: Mapped[str] = mapped_column(String(200))
+    type: Mapped[TaskType] = mapped_column(Word(TaskType))
+    query: Mapped[str] = mapped_column(LongText)
+    connection: Mapped[str | None] = mapped_column(String(100))
+    max_retries: Mapped[int]
+    retry_delay_ms: Mapped[int]
+    timeout_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+    status: Mapped[TaskRunStatus] = mapped_column(Word(TaskRunStatus))
+    pending_parents: Mapped[int]  # parents that have not succeeded yet
+    attempt: Mapped[int]
+    queued_at: Mapped[datetime | None]  # for a retry: when it may start
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    worker_id: Mapped[UUID | None]
+    handle: Mapped[str | None] = mapped_column(String(500))
+    handle_durable: Mapped[bool] = mapped_column(default=False)
+    carried_over: Mapped[bool] = mapped_column(default=False)
+
+    error_code: Mapped[str | None] = mapped_column(String(40))
+    error_message: Mapped[str | None] = mapped_column(LongText)
+    error_retriable: Mapped[bool | None]
+
+    output_location: Mapped[str | None] = mapped_column(String(700))
+    output_format: Mapped[OutputFormat | None] = mapped_column(Word(OutputFormat))
+    output_delimiter: Mapped[str | None] = mapped_column(String(4))
+    output_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    output_row_count: Mapped[int | None] = mapped_column(BigInteger)
+    output_columns: Mapped[list[dict[str, str]] | None] = mapped_column(JSON)
+
+
+class TaskRunEdge(Base):
+    __tablename__ = "task_run_edge"
+    __table_args__ = TABLE_OPTIONS
+
+    parent_id: Mapped[UUID] = mapped_column(ForeignKey("task_run.id", ondelete="CASCADE"), primary_key=True)
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("task_run.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
+class TaskAttempt(Base):
+    """One ended attempt; there is exactly one row for each attempt that was started and ended."""
+
+    __tablename__ = "task_attempt"
+    __table_args__ = TABLE_OPTIONS
+
+    task_run_id: Mapped[UUID] = mapped_column(ForeignKey("task_run.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    status: Mapped[TaskRunStatus] = mapped_column(Word(TaskRunStatus))
+    worker_id: Mapped[UUID | None]
+    handle: Mapped[str | None] = mapped_column(String(500))
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime]
+    error_code: Mapped[str | None] = mapped_column(String(40))
+    error_message: Mapped[str | None] = mapped_column(LongText)
+    output_location: Mapped[str | None] = mapped_column(String(700))
+
+
+class Event(Base):
+    """One change of status. `sequence` counts the events of a playground without a gap, in the order of commit."""
+
+    __tablename__ = "event"
+    __table_args__ = (Index("ix_event_run_id_sequence", "run_id", "sequence"), TABLE_OPTIONS)
+
+    playground_id: Mapped[UUID] = mapped_column(ForeignKey("playground.id", ondelete="CASCADE"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"))
+    task_run_id: Mapped[UUID | None]
+    status: Mapped[str] = mapped_column(String(20))
+    attempt: Mapped[int | None]
+    at: Mapped[datetime]
+    message: Mapped[str | None] = mapped_column(String(500))
+
+
+class LogLine(Base):
+    __tablename__ = "log_line"
+    __table_args__ = TABLE_OPTIONS
+
+    task_run_id: Mapped[UUID] = mapped_column(ForeignKey("task_run.id", ondelete="CASCADE"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    attempt: Mapped[int]
+    at: Mapped[datetime]
+    stream: Mapped[str] = mapped_column(String(20))
+    text: Mapped[str] = mapped_column(LongText)
+
+
+class Worker(Base):
+    """A process that holds work; its one heartbeat is the lease of all that it holds."""
+
+    __tablename__ = "worker"
+    __table_args__ = TABLE_OPTIONS
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(20))
+    started_at: Mapped[datetime]
+    heartbeat_at: Mapped[datetime] = mapped_column(index=True)

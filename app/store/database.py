@@ -1,0 +1,123 @@
+"""The metadata database: engines, transactions, and what is retried."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+
+from app.domain.events import Outbox
+from app.store.unit_of_work import UnitOfWork
+
+Result = TypeVar("Result")
+Deliver = Callable[[Outbox], Awaitable[None]]
+
+WRITE_TRIES = 8
+# MariaDB: deadlock, lock wait, server gone, lost connection, shutdown in progress, killed connection, record changed.
+RETRIED_CODES = frozenset({1213, 1205, 2006, 2013, 2003, 2002, 1053, 1927, 1020, 0})
+
+log = structlog.get_logger()
+
+
+class Database:
+    """Reads are plain transactions; a write is a function that is run again when the database asks for that."""
+
+    def __init__(
+        self,
+        *,
+        url: str | URL,
+        deliver: Deliver,
+        pool_size: int = 10,
+        max_overflow: int = 10,
+        max_wait: timedelta = timedelta(seconds=30),
+        max_age: timedelta = timedelta(minutes=30),
+        pre_ping: bool = True,
+    ) -> None:
+        self.url = make_url(url)
+        self._deliver = deliver
+        if self.url.get_backend_name() == "sqlite":
+            self._readers = _sqlite_engine(self.url, pool_size=4, immediate=False)
+            self._writers = _sqlite_engine(self.url, pool_size=1, immediate=True)
+        else:
+            self._readers = self._writers = create_async_engine(
+                self.url,
+                pool_size=pool_size,
+                max_overflow=max_overflow,
+                pool_timeout=max_wait.total_seconds(),
+                pool_recycle=int(max_age.total_seconds()),
+                pool_pre_ping=pre_ping,
+                isolation_level="READ COMMITTED",
+            )
+        self._read_session = async_sessionmaker(self._readers, expire_on_commit=False, autoflush=False)
+        self._write_session = async_sessionmaker(self._writers, expire_on_commit=False, autoflush=False)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[UnitOfWork]:
+        """One transaction that is rolled back at the end."""
+        async with self._read_session() as session:
+            yield UnitOfWork(session=session)
+
+    async def write(self, work: Callable[[UnitOfWork], Awaitable[Result]]) -> Result:
+        """Run `work` in one transaction, then send what it left in the outbox.
+
+        `work` runs again after a deadlock or a lost connection, also when the connection was lost in the commit and
+        its outcome is unknown: it must recognise what it has already done (by ids made outside, or compare-and-set).
+        """
+        for attempt in range(1, WRITE_TRIES + 1):
+            try:
+                async with self._write_session() as session:
+                    unit = UnitOfWork(session=session)
+                    result = await work(unit)
+                    await unit.commit()
+            except DBAPIError as error:
+                if attempt == WRITE_TRIES or not is_retriable(error):
+                    raise
+                log.info("write.retried", attempt=attempt, reason=str(error.orig))
+                await asyncio.sleep(min(1.0, 0.01 * 2**attempt) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            else:
+                if unit.outbox.jobs or unit.outbox.rings:
+                    await self._deliver(unit.outbox)
+                return result
+        raise AssertionError
+
+    async def ping(self) -> None:
+        async with self._readers.connect() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+
+    async def close(self) -> None:
+        await self._readers.dispose()
+        if self._writers is not self._readers:
+            await self._writers.dispose()
+
+
+def is_retriable(error: DBAPIError) -> bool:
+    if error.connection_invalidated:
+        return True
+    arguments = getattr(error.orig, "args", ())
+    code = arguments[0] if arguments else None
+    return code in RETRIED_CODES or "database is locked" in str(error.orig)
+
+
+def _sqlite_engine(url: URL, *, pool_size: int, immediate: bool) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=30)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN comes too late to take the write lock first
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine

@@ -1,0 +1,157 @@
+"""The one door for a change of status of a run or a task run.
+
+A ledger holds the playground's row lock for its transaction: changes of one playground are serialised over all
+processes, and its events are numbered without a gap in the order of commit.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.events import Outbox, playground_topic
+from app.domain.status import (
+    RUN_TRANSITIONS,
+    TASK_RUN_TRANSITIONS,
+    RunStatus,
+    TaskRunStatus,
+    sources_of,
+)
+from app.models import Event, Playground, Run, TaskRun
+
+
+class Ledger:
+    """Opened by `UnitOfWork.open_ledger`; its events are written when the unit of work commits."""
+
+    def __init__(self, *, session: AsyncSession, outbox: Outbox, playground: Playground) -> None:
+        self._session = session
+        self._outbox = outbox
+        self._events: list[dict[str, Any]] = []
+        self._sequence = playground.event_sequence
+        self._changes: dict[str, Any] = {}
+        self.playground = playground
+
+    @classmethod
+    async def open(cls, *, session: AsyncSession, outbox: Outbox, playground_id: UUID) -> "Ledger | None":
+        query = select(Playground).where(Playground.id == playground_id).with_for_update()
+        playground = await session.scalar(query.execution_options(populate_existing=True))
+        return None if playground is None else cls(session=session, outbox=outbox, playground=playground)
+
+    async def transition_run(self, run_id: UUID, target: RunStatus, *, at: datetime, **values: Any) -> bool:
+        """Move a run to `target`; False where its status does not allow that (any more)."""
+        moved = await self._execute(
+            update(Run)
+            .where(Run.id == run_id, Run.status.in_(sources_of(RUN_TRANSITIONS, target)))
+            .values(status=target, **values)
+        )
+        if moved:
+            self.record(run_id=run_id, status=target, at=at, message=values.get("message"))
+        return bool(moved)
+
+    async def transition(
+        self,
+        task_run: TaskRun,
+        target: TaskRunStatus,
+        *,
+        at: datetime,
+        via: TaskRunStatus | None = None,
+        held_by: UUID | None = None,
+        message: str | None = None,
+        **values: Any,
+    ) -> bool:
+        """Move one task run to `target`; False where its status, holder or attempt has changed since it was read.
+
+        `via` names a status passed through in the same transaction (recorded, with the first of the two guards);
+        `held_by` is the worker that must hold it, with the attempt as it was read: a worker that was thought dead
+        and comes back changes nothing.
+        """
+        guards = [TaskRun.id == task_run.id, TaskRun.status.in_(sources_of(TASK_RUN_TRANSITIONS, via or target))]
+        if held_by is not None:
+            guards += [TaskRun.worker_id == held_by, TaskRun.attempt == task_run.attempt]
+        moved = await self._execute(update(TaskRun).where(*guards).values(status=target, **values))
+        if not moved:
+            return False
+        attempt = values.get("attempt", task_run.attempt)
+        for status in (via, target):
+            if status is not None:
+                note = message if status is target else None
+                self.record(
+                    run_id=task_run.run_id, task_run_id=task_run.id, status=status, at=at, attempt=attempt, message=note
+                )
+        return True
+
+    async def transition_all(
+        self,
+        run_id: UUID,
+        target: TaskRunStatus,
+        *,
+        at: datetime,
+        among: Collection[UUID] | None = None,
+        sources: Collection[TaskRunStatus] | None = None,
+        message: str | None = None,
+        **values: Any,
+    ) -> Sequence[UUID]:
+        """Move all task runs of the run (or those `among` them) that may go to `target`; tells which did."""
+        permitted = sources_of(TASK_RUN_TRANSITIONS, target) if sources is None else tuple(sources)
+        query = select(TaskRun.id, TaskRun.attempt).where(TaskRun.run_id == run_id, TaskRun.status.in_(permitted))
+        if among is not None:
+            query = query.where(TaskRun.id.in_(among))
+        rows = (await self._session.execute(query.order_by(TaskRun.position))).all()
+        if not rows:
+            return ()
+        ids = [row.id for row in rows]
+        await self._execute(update(TaskRun).where(TaskRun.id.in_(ids)).values(status=target, **values))
+        for row in rows:
+            self.record(run_id=run_id, task_run_id=row.id, status=target, at=at, attempt=row.attempt, message=message)
+        return ids
+
+    async def close_tasks(self, run_id: UUID, count: int) -> int:
+        """Count off ended task runs; tells how many are still open."""
+        if count:
+            await self._execute(update(Run).where(Run.id == run_id).values(open_task_count=Run.open_task_count - count))
+        return await self._session.scalar(select(Run.open_task_count).where(Run.id == run_id)) or 0
+
+    def record(
+        self,
+        *,
+        run_id: UUID,
+        status: str,
+        at: datetime,
+        task_run_id: UUID | None = None,
+        attempt: int | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Append an event of this transaction to the log."""
+        self._sequence += 1
+        self._events.append(
+            {
+                "playground_id": self.playground.id,
+                "sequence": self._sequence,
+                "run_id": run_id,
+                "task_run_id": task_run_id,
+                "status": status,
+                "attempt": attempt,
+                "at": at,
+                "message": message[:500] if message else None,
+            }
+        )
+
+    def change_playground(self, **values: Any) -> None:
+        """Change columns of the playground itself, in the statement that bumps its counter."""
+        self._changes.update(values)
+
+    async def flush(self) -> None:
+        if self._events:
+            self._changes["event_sequence"] = self._sequence
+            await self._session.execute(insert(Event), self._events)
+            self._outbox.ring(playground_topic(self.playground.id))
+        if self._changes:
+            await self._execute(update(Playground).where(Playground.id == self.playground.id).values(**self._changes))
+
+    async def _execute(self, statement: Any) -> int:
+        result = await self._session.execute(statement, execution_options={"synchronize_session": False})
+        return result.rowcount if isinstance(result, CursorResult) else 0

@@ -1,0 +1,36 @@
+"""SQL of the log lines of task runs."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.events import Outbox, log_topic
+from app.models import LogLine
+
+
+class LogStore:
+    def __init__(self, *, session: AsyncSession, outbox: Outbox) -> None:
+        self._session = session
+        self._outbox = outbox
+
+    async def append(self, task_run_id: UUID, rows: Sequence[dict[str, Any]]) -> None:
+        """Append lines; each row has `sequence`, `attempt`, `at`, `stream` and `text`."""
+        if rows:
+            await self._session.execute(insert(LogLine), [{"task_run_id": task_run_id, **row} for row in rows])
+            self._outbox.ring(log_topic(task_run_id))
+
+    async def last_sequence(self, task_run_id: UUID) -> int:
+        query = select(func.max(LogLine.sequence)).where(LogLine.task_run_id == task_run_id)
+        return await self._session.scalar(query) or 0
+
+    async def after(self, task_run_id: UUID, sequence: int, *, limit: int) -> Sequence[LogLine]:
+        query = (
+            select(LogLine)
+            .where(LogLine.task_run_id == task_run_id, LogLine.sequence > sequence)
+            .order_by(LogLine.sequence)
+            .limit(limit)
+        )
+        return (await self._session.scalars(query)).all()

@@ -1,0 +1,205 @@
+"""SQL of runs and their task runs: the snapshot, the walk along the edges, the history and the event log."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
+from app.models import Event, Playground, Run, TaskAttempt, TaskRun, TaskRunEdge
+from app.store.pages import Page, PageRequest, newest_first
+
+INSERT_BATCH = 500
+
+
+class RunStore:
+    def __init__(self, *, session: AsyncSession) -> None:
+        self._session = session
+
+    # ---- the snapshot
+
+    async def add(
+        self, run: Mapping[str, Any], task_runs: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]
+    ) -> None:
+        await self._session.execute(insert(Run).values(**run))
+        for table, rows in ((TaskRun, task_runs), (TaskRunEdge, edges)):
+            for start in range(0, len(rows), INSERT_BATCH):
+                await self._session.execute(insert(table), [dict(row) for row in rows[start : start + INSERT_BATCH]])
+
+    async def by_idempotency_key(self, playground_id: UUID, key: str) -> Run | None:
+        return await self._session.scalar(
+            select(Run).where(Run.playground_id == playground_id, Run.idempotency_key == key)
+        )
+
+    async def by_fire_time(self, playground_id: UUID, fire_time: datetime) -> Run | None:
+        return await self._session.scalar(
+            select(Run).where(Run.playground_id == playground_id, Run.scheduled_for == fire_time)
+        )
+
+    # ---- reading
+
+    async def get(self, run_id: UUID, *, owner_id: UUID | None = None) -> Run | None:
+        query = select(Run).where(Run.id == run_id)
+        if owner_id is not None:
+            query = query.join(Playground, Playground.id == Run.playground_id).where(Playground.owner_id == owner_id)
+        return await self._session.scalar(query)
+
+    async def get_many(self, ids: Collection[UUID]) -> Sequence[Run]:
+        return (await self._session.scalars(select(Run).where(Run.id.in_(ids)))).all()
+
+    async def task_run(self, task_run_id: UUID, *, owner_id: UUID | None = None) -> TaskRun | None:
+        query = select(TaskRun).where(TaskRun.id == task_run_id)
+        if owner_id is not None:
+            query = query.join(Playground, Playground.id == TaskRun.playground_id).where(
+                Playground.owner_id == owner_id
+            )
+        return await self._session.scalar(query)
+
+    async def task_runs(self, ids: Collection[UUID]) -> Sequence[TaskRun]:
+        return (await self._session.scalars(select(TaskRun).where(TaskRun.id.in_(ids)))).all()
+
+    async def task_runs_of(self, run_ids: Collection[UUID]) -> Sequence[TaskRun]:
+        query = select(TaskRun).where(TaskRun.run_id.in_(run_ids)).order_by(TaskRun.run_id, TaskRun.position)
+        return (await self._session.scalars(query)).all()
+
+    async def counts_of(self, run_ids: Collection[UUID]) -> Sequence[tuple[UUID, TaskRunStatus, int]]:
+        query = (
+            select(TaskRun.run_id, TaskRun.status, func.count())
+            .where(TaskRun.run_id.in_(run_ids))
+            .group_by(TaskRun.run_id, TaskRun.status)
+        )
+        return [(row[0], row[1], row[2]) for row in await self._session.execute(query)]
+
+    async def page(
+        self,
+        playground_id: UUID,
+        request: PageRequest,
+        *,
+        statuses: Collection[RunStatus] | None = None,
+        triggers: Collection[RunTrigger] | None = None,
+    ) -> Page[Run]:
+        query = select(Run).where(Run.playground_id == playground_id)
+        if statuses is not None:
+            query = query.where(Run.status.in_(statuses))
+        if triggers is not None:
+            query = query.where(Run.trigger.in_(triggers))
+        return await newest_first(self._session, query, Run.id, request)
+
+    async def last_of_playgrounds(self, playground_ids: Collection[UUID]) -> Sequence[Run]:
+        """The newest run of each playground: its number is kept with the playground."""
+        query = select(Run).join(
+            Playground, (Playground.id == Run.playground_id) & (Playground.last_run_number == Run.number)
+        )
+        return (await self._session.scalars(query.where(Playground.id.in_(playground_ids)))).all()
+
+    async def last_of_tasks(
+        self, task_ids: Collection[UUID], *, status: TaskRunStatus | None = None
+    ) -> Sequence[TaskRun]:
+        """The newest task run of each task, of those with `status` where it is given."""
+        newest = select(func.max(TaskRun.id)).where(TaskRun.task_id.in_(task_ids)).group_by(TaskRun.task_id)
+        if status is not None:
+            newest = newest.where(TaskRun.status == status)
+        return (await self._session.scalars(select(TaskRun).where(TaskRun.id.in_(newest)))).all()
+
+    # ---- the event log
+
+    async def events_after(
+        self,
+        playground_id: UUID,
+        sequence: int,
+        *,
+        limit: int,
+        run_id: UUID | None = None,
+        until: int | None = None,
+    ) -> Sequence[Event]:
+        query = select(Event).where(Event.playground_id == playground_id, Event.sequence > sequence)
+        if run_id is not None:
+            query = query.where(Event.run_id == run_id)
+        if until is not None:
+            query = query.where(Event.sequence <= until)
+        return (await self._session.scalars(query.order_by(Event.sequence).limit(limit))).all()
+
+    # ---- walking the edges
+
+    async def children(self, task_run_id: UUID) -> Sequence[UUID]:
+        query = select(TaskRunEdge.child_id).where(TaskRunEdge.parent_id == task_run_id)
+        return (await self._session.scalars(query)).all()
+
+    async def children_of_run(self, run_id: UUID) -> dict[UUID, list[UUID]]:
+        query = select(TaskRunEdge.parent_id, TaskRunEdge.child_id).join(TaskRun, TaskRun.id == TaskRunEdge.parent_id)
+        children: dict[UUID, list[UUID]] = {}
+        for parent, child in await self._session.execute(query.where(TaskRun.run_id == run_id)):
+            children.setdefault(parent, []).append(child)
+        return children
+
+    async def count_off_parent(self, child_ids: Collection[UUID]) -> Sequence[TaskRun]:
+        """One parent of each child has succeeded: tells the children that wait for no other."""
+        await self._session.execute(
+            update(TaskRun).where(TaskRun.id.in_(child_ids)).values(pending_parents=TaskRun.pending_parents - 1),
+            execution_options={"synchronize_session": False},
+        )
+        query = (
+            select(TaskRun)
+            .where(TaskRun.id.in_(child_ids), TaskRun.pending_parents == 0, TaskRun.status == TaskRunStatus.PENDING)
+            .order_by(TaskRun.position)
+        )
+        return (await self._session.scalars(query.execution_options(populate_existing=True))).all()
+
+    async def roots(self, run_id: UUID) -> Sequence[TaskRun]:
+        query = (
+            select(TaskRun)
+            .where(TaskRun.run_id == run_id, TaskRun.pending_parents == 0, TaskRun.status == TaskRunStatus.PENDING)
+            .order_by(TaskRun.position)
+        )
+        return (await self._session.scalars(query)).all()
+
+    async def statuses(self, run_id: UUID) -> Sequence[TaskRunStatus]:
+        return (await self._session.scalars(select(TaskRun.status).where(TaskRun.run_id == run_id).distinct())).all()
+
+    # ---- holding work
+
+    async def record_attempt(self, **values: Any) -> None:
+        await self._session.execute(insert(TaskAttempt).values(**values))
+
+    async def store_handle(self, task_run: TaskRun, *, worker_id: UUID, handle: str) -> None:
+        await self._session.execute(
+            update(TaskRun)
+            .where(TaskRun.id == task_run.id, TaskRun.worker_id == worker_id, TaskRun.attempt == task_run.attempt)
+            .values(handle=handle, handle_durable=True),
+            execution_options={"synchronize_session": False},
+        )
+
+    async def held_and_cancelled(self, worker_id: UUID) -> Sequence[UUID]:
+        """The task runs that a worker holds whose run is to be cancelled."""
+        query = (
+            select(TaskRun.id)
+            .join(Run, Run.id == TaskRun.run_id)
+            .where(
+                TaskRun.worker_id == worker_id,
+                TaskRun.status == TaskRunStatus.RUNNING,
+                Run.cancel_requested.is_(True),
+            )
+        )
+        return (await self._session.scalars(query)).all()
+
+    async def held_by(self, worker_id: UUID) -> Sequence[TaskRun]:
+        query = select(TaskRun).where(TaskRun.worker_id == worker_id, TaskRun.status == TaskRunStatus.RUNNING)
+        return (await self._session.scalars(query)).all()
+
+    # ---- what was stranded
+
+    async def pending_since(self, before: datetime, *, limit: int) -> Sequence[Run]:
+        query = select(Run).where(Run.status == RunStatus.PENDING, Run.created_at < before).limit(limit)
+        return (await self._session.scalars(query)).all()
+
+    async def queued_since(self, before: datetime, *, limit: int) -> Sequence[UUID]:
+        query = (
+            select(TaskRun.id)
+            .where(TaskRun.status == TaskRunStatus.QUEUED, TaskRun.queued_at < before)
+            .order_by(TaskRun.queued_at)
+            .limit(limit)
+        )
+        return (await self._session.scalars(query)).all()

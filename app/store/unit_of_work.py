@@ -1,0 +1,69 @@
+"""A unit of work: one transaction, the stores that share it, and the outbox that is sent after the commit."""
+
+from functools import cached_property
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.events import Outbox
+from app.store.accounts import AccountStore
+from app.store.ledger import Ledger
+from app.store.logs import LogStore
+from app.store.playgrounds import PlaygroundStore
+from app.store.reconciliations import ReconciliationStore
+from app.store.runs import RunStore
+from app.store.tasks import TaskStore
+from app.store.workers import WorkerStore
+
+
+class UnitOfWork:
+    """Made by `Database.read` and `Database.write`; never kept beyond one service call."""
+
+    def __init__(self, *, session: AsyncSession) -> None:
+        self._session = session
+        self._ledgers: list[Ledger] = []
+        self.outbox = Outbox()
+
+    @cached_property
+    def accounts(self) -> AccountStore:
+        return AccountStore(session=self._session)
+
+    @cached_property
+    def playgrounds(self) -> PlaygroundStore:
+        return PlaygroundStore(session=self._session)
+
+    @cached_property
+    def tasks(self) -> TaskStore:
+        return TaskStore(session=self._session)
+
+    @cached_property
+    def runs(self) -> RunStore:
+        return RunStore(session=self._session)
+
+    @cached_property
+    def logs(self) -> LogStore:
+        return LogStore(session=self._session, outbox=self.outbox)
+
+    @cached_property
+    def workers(self) -> WorkerStore:
+        return WorkerStore(session=self._session)
+
+    @cached_property
+    def reconciliations(self) -> ReconciliationStore:
+        return ReconciliationStore(session=self._session, outbox=self.outbox)
+
+    async def open_ledger(self, playground_id: UUID) -> Ledger | None:
+        """Take the playground's lock and open its ledger; None where the playground is gone.
+
+        Every change of a run's status goes through its ledger, so that changes of one playground come one after the
+        other, on every process.
+        """
+        ledger = await Ledger.open(session=self._session, outbox=self.outbox, playground_id=playground_id)
+        if ledger is not None:
+            self._ledgers.append(ledger)
+        return ledger
+
+    async def commit(self) -> None:
+        for ledger in self._ledgers:
+            await ledger.flush()
+        await self._session.commit()

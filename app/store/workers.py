@@ -1,0 +1,49 @@
+"""SQL of worker processes and their heartbeats."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.status import TaskRunStatus
+from app.models import TaskRun, Worker
+
+
+class WorkerStore:
+    def __init__(self, *, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, **values: Any) -> None:
+        await self._session.execute(insert(Worker).values(**values))
+
+    async def beat(self, worker_id: UUID, *, at: datetime) -> bool:
+        """False where the worker was taken for dead and removed: it must register anew."""
+        result = await self._session.execute(update(Worker).where(Worker.id == worker_id).values(heartbeat_at=at))
+        return isinstance(result, CursorResult) and result.rowcount == 1
+
+    async def remove(self, worker_id: UUID) -> None:
+        await self._session.execute(delete(Worker).where(Worker.id == worker_id))
+
+    async def count_alive(self, *, kind: str, since: datetime) -> int:
+        query = select(func.count()).select_from(Worker).where(Worker.kind == kind, Worker.heartbeat_at >= since)
+        return await self._session.scalar(query) or 0
+
+    async def newest_heartbeat(self, *, kind: str) -> datetime | None:
+        return await self._session.scalar(select(func.max(Worker.heartbeat_at)).where(Worker.kind == kind))
+
+    async def dead(self, *, before: datetime) -> Sequence[Worker]:
+        return (await self._session.scalars(select(Worker).where(Worker.heartbeat_at < before))).all()
+
+    async def orphans(self, *, limit: int) -> Sequence[TaskRun]:
+        """Task runs that are RUNNING and whose worker is gone from the table."""
+        query = (
+            select(TaskRun)
+            .outerjoin(Worker, Worker.id == TaskRun.worker_id)
+            .where(TaskRun.status == TaskRunStatus.RUNNING, Worker.id.is_(None))
+            .limit(limit)
+        )
+        return (await self._session.scalars(query)).all()
