@@ -1,48 +1,163 @@
 """How an output is written as CSV: RFC 4180, UTF-8, a header, NULL as an unquoted empty field, the empty string as "".
 
 Lines end with a single newline. A cell is quoted when it is the empty string or holds the delimiter, a quote, a line
-break, or white space at either end.
+break, or white space at either end. So a line break outside quotes always ends a row, and an empty line is the one NULL
+of a table with one column.
 """
 
 import base64
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import orjson
 
+from app.domain.errors import InvalidError
+
+# Characters that numbers, dates and base64 are made of: with one of these as delimiter such cells would fall apart.
+_PART_OF_VALUES = "+-./:=_"
+
+
+def check_delimiter(delimiter: str) -> None:
+    """Refuse a delimiter that cannot keep the cells apart.
+
+    Raises: InvalidError.
+    """
+    if (
+        len(delimiter) != 1
+        or not delimiter.isascii()
+        or delimiter.isalnum()
+        or delimiter in _PART_OF_VALUES + '"\r\n\0 '
+    ):
+        raise InvalidError(
+            f"{delimiter!r} cannot be a delimiter: use one character such as ',' ';' '|' or a tab, and no letter,"
+            f" digit, blank, quote, line break or one of {_PART_OF_VALUES}",
+            path=("delimiter",),
+        )
+
 
 def encode_rows(rows: Iterable[Sequence[Any]], delimiter: str) -> bytes:
-    """The CSV text of `rows`, each ended by a newline."""
-    return "".join([delimiter.join([encode_cell(cell, delimiter) for cell in row]) + "\n" for row in rows]).encode()
+    """The CSV text of `rows`, each ended by a newline; a lone surrogate, which UTF-8 cannot hold, becomes "?"."""
+    text = "".join([delimiter.join([encode_cell(cell, delimiter) for cell in row]) + "\n" for row in rows])
+    return text.encode(errors="replace")
 
 
 def encode_cell(value: Any, delimiter: str) -> str:
     """One cell; None is the empty text, containers are JSON, bytes are base64."""
+    if value is None:
+        return ""
+    if type(value) is str:
+        return quote(value, delimiter)
+    # Looking the exact type up costs half of what a `match` does, and there is one look for every cell of an output.
+    plain = _NEVER_QUOTED.get(type(value))
+    return quote(cell_text(value), delimiter) if plain is None else plain(value)
+
+
+def cell_text(value: Any) -> str:  # noqa: PLR0911 - one line a type reads best
+    """The text of a cell that is not NULL, before any quoting."""
     match value:
-        case None:
-            return ""
         case str():
-            return quote(value, delimiter)
+            return str(value)
         case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
+            return _bool(value)
+        case int():
+            return int.__repr__(value)  # subclasses (enums, NumPy's) have a repr of their own
+        case float():
+            return float.__repr__(value)
         case Decimal():
-            return format(value, "f") if value.is_finite() else str(value)
+            return _decimal(value)
         case datetime():
             return value.isoformat(sep=" ")
-        case bytes() | bytearray():
+        case timedelta():
+            return _duration(value)
+        case bytes() | bytearray() | memoryview():
             return base64.b64encode(value).decode()
-        case dict() | list() | tuple():
-            return quote(orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode(), delimiter)
+        case dict() | list() | tuple() | set() | frozenset():
+            return _json(value)
         case _:
-            return quote(str(value), delimiter)
+            return str(value)
 
 
 def quote(text: str, delimiter: str) -> str:
-    if text and delimiter not in text and '"' not in text and "\n" not in text and "\r" not in text:
-        if text[0] != " " and text[-1] != " ":
-            return text
+    if (
+        text
+        and delimiter not in text
+        and '"' not in text
+        and "\n" not in text
+        and "\r" not in text
+        and not text[0].isspace()
+        and not text[-1].isspace()
+    ):
+        return text
     return '"' + text.replace('"', '""') + '"'
+
+
+def _bool(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _decimal(value: Decimal) -> str:
+    return format(value, "f") if value.is_finite() else str(value)
+
+
+def _datetime(value: datetime) -> str:
+    return value.isoformat(sep=" ")
+
+
+def _bytes(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _duration(value: timedelta) -> str:
+    """Hours, minutes and seconds as SQL writes a TIME, with more than 24 hours where there are."""
+    sign, rest = ("-", -value) if value < timedelta(0) else ("", value)
+    minutes, seconds = divmod(rest.days * 86_400 + rest.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    fraction = f".{rest.microseconds:06d}" if rest.microseconds else ""
+    return f"{sign}{hours:02d}:{minutes:02d}:{seconds:02d}{fraction}"
+
+
+_NEVER_QUOTED: Mapping[type, Callable[[Any], str]] = {
+    bool: _bool,
+    int: int.__repr__,
+    float: float.__repr__,
+    Decimal: _decimal,
+    datetime: _datetime,
+    date: date.isoformat,
+    time: time.isoformat,
+    timedelta: _duration,
+    bytes: _bytes,
+    UUID: str,
+}
+
+
+def _json(value: Any) -> str:
+    try:
+        options = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+        return orjson.dumps(value, default=_json_leaf, option=options).decode()
+    except TypeError:  # what orjson does not take: integers beyond 64 bits, odd keys, lone surrogates
+        return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"), default=cell_text)
+
+
+def _json_leaf(value: Any) -> Any:
+    match value:
+        case Decimal() if value.is_finite():
+            return orjson.Fragment(_decimal(value))
+        case set() | frozenset():
+            return list(value)
+        case _:
+            return cell_text(value)
+
+
+def _plain(value: Any) -> Any:
+    """The same container with keys that JSON can have."""
+    match value:
+        case dict():
+            return {key if isinstance(key, str) else cell_text(key): _plain(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(item) for item in value]
+        case _:
+            return value

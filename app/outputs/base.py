@@ -1,0 +1,86 @@
+"""What every output store offers: writing aside and moving into place, reading by ranges, previewing, deleting.
+
+A location is a relative path such as `2026-01-05/<playground>/<run>/<task>/1/output.csv`. Whatever is not a location
+is an InvalidError; a location where nothing lies is a NotFoundError.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+from app.domain.outputs import OutputColumn, OutputFormat, StoredOutput
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreviewTable:
+    """The first rows of an output as text; None is NULL; `truncated` says that there are more."""
+
+    columns: tuple[str, ...]
+    rows: list[list[str | None]]
+    truncated: bool
+
+
+class StoringSink(Protocol):
+    """The sink of one attempt, as engines know it (app.engines.base.OutputSink), and what became of it."""
+
+    delimiter: str
+
+    async def write_rows(
+        self, columns: Sequence[OutputColumn], batches: AsyncIterator[Sequence[Sequence[Any]]]
+    ) -> None:
+        """Write rows as they come; a batch is encoded apart from the event loop, so batches of thousands serve best."""
+
+    async def adopt_csv(self, path: Path, columns: Sequence[OutputColumn], *, row_count: int) -> None:
+        """Take over a finished CSV file; it is moved, and copied only from another file system."""
+
+    @property
+    def stored(self) -> StoredOutput:
+        """What lies in the store now; to be read after the context has been left without an error."""
+
+
+class OutputWriter(Protocol):
+    """A file of the platform's own that is being written."""
+
+    location: str
+    size_bytes: int
+
+    async def write(self, data: bytes) -> None: ...
+
+
+class OutputStore(Protocol):
+    def sink(
+        self,
+        *,
+        started_at: datetime,
+        playground_id: UUID,
+        run_id: UUID,
+        task_run_id: UUID,
+        attempt: int,
+        delimiter: str = ",",
+    ) -> AbstractAsyncContextManager[StoringSink]:
+        """Write the output of one attempt; it appears, complete, when the context is left without an error."""
+
+    def open_writer(self, location: str) -> AbstractAsyncContextManager[OutputWriter]:
+        """Write another artefact, piece by piece; it appears, complete, when the context is left without an error."""
+
+    def stage(self, location: str) -> AbstractAsyncContextManager[Path]:
+        """A local path for a thread or process to write a whole artefact to; it appears as with `open_writer`."""
+
+    async def size(self, location: str) -> int:
+        """Bytes."""
+
+    def open(self, location: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `offset` on, `length` of them or up to the end; errors come with the first piece."""
+
+    def local_path(self, location: str) -> Path | None:
+        """The file itself, for readers that want one; None where the store is not on this machine."""
+
+    async def preview(self, location: str, *, format: OutputFormat, delimiter: str, limit: int) -> PreviewTable:
+        """The first `limit` rows; only the start of the file is read."""
+
+    async def delete(self, prefix: str) -> None:
+        """Remove the file, or the folder with all that is in it; nothing there is no error."""

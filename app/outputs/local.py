@@ -1,0 +1,218 @@
+"""An output store in a folder of this machine."""
+
+import asyncio
+import errno
+import os
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from time import time
+from typing import Any, BinaryIO
+from uuid import UUID, uuid4
+
+from app.domain.errors import InvalidError, NotFoundError
+from app.domain.outputs import OutputColumn, OutputFormat, StoredOutput
+from app.outputs.base import PreviewTable
+from app.outputs.csv_format import check_delimiter, encode_rows
+from app.outputs.locations import attempt_location, check_location
+from app.outputs.preview import preview_file
+
+_READ_BYTES = 256 * 1024
+_ROWS_AT_ONCE = 5_000  # bounds the text that is held beside the rows themselves
+
+
+class LocalOutputStore:
+    """Outputs below `root`; what is being written lies in `root/.partial`, in the same file system."""
+
+    def __init__(self, *, root: Path) -> None:
+        self._root = root.resolve()
+        self._partial = self._root / ".partial"
+
+    @asynccontextmanager
+    async def sink(
+        self,
+        *,
+        started_at: datetime,
+        playground_id: UUID,
+        run_id: UUID,
+        task_run_id: UUID,
+        attempt: int,
+        delimiter: str = ",",
+    ) -> AsyncIterator["LocalSink"]:
+        check_delimiter(delimiter)
+        folder = attempt_location(
+            started_at=started_at,
+            playground_id=playground_id,
+            run_id=run_id,
+            task_run_id=task_run_id,
+            attempt=attempt,
+        )
+        location = f"{folder}/output.csv"
+        async with self.stage(location) as partial:
+            sink = LocalSink(location=location, partial=partial, delimiter=delimiter)
+            yield sink
+            sink.close()
+
+    @asynccontextmanager
+    async def open_writer(self, location: str) -> AsyncIterator["LocalWriter"]:
+        async with self.stage(location) as partial:
+            with await asyncio.to_thread(partial.open, "wb") as file:
+                yield LocalWriter(location=location, file=file)
+
+    @asynccontextmanager
+    async def stage(self, location: str) -> AsyncIterator[Path]:
+        target = self._path(location)
+        partial = self._partial / uuid4().hex
+        try:
+            await asyncio.to_thread(self._partial.mkdir, parents=True, exist_ok=True)
+            yield partial
+            await asyncio.to_thread(_move_into_place, partial, target)
+        finally:
+            partial.unlink(missing_ok=True)  # not awaited, so that a cancelled task clears up as well
+
+    async def size(self, location: str) -> int:
+        return (await asyncio.to_thread(self._existing, location)).stat().st_size
+
+    async def open(self, location: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        if offset < 0 or (length is not None and length < 0):
+            raise InvalidError("A range of an output starts at 0 or later and is not shorter than 0 bytes.")
+        path = await asyncio.to_thread(self._existing, location)
+        remaining = length
+        with await asyncio.to_thread(path.open, "rb") as file:
+            file.seek(offset)
+            while remaining is None or remaining > 0:
+                wanted = _READ_BYTES if remaining is None else min(_READ_BYTES, remaining)
+                piece = await asyncio.to_thread(file.read, wanted)
+                if not piece:
+                    return
+                remaining = None if remaining is None else remaining - len(piece)
+                yield piece
+
+    def local_path(self, location: str) -> Path | None:
+        return self._existing(location)
+
+    async def preview(self, location: str, *, format: OutputFormat, delimiter: str, limit: int) -> PreviewTable:
+        if limit < 1:
+            raise InvalidError("A preview shows one row at least.", path=("limit",))
+        path = await asyncio.to_thread(self._existing, location)
+        return await asyncio.to_thread(preview_file, path, format=format, delimiter=delimiter, limit=limit)
+
+    async def delete(self, prefix: str) -> None:
+        path = self._path(prefix)
+        await asyncio.to_thread(_remove, path)
+
+    async def discard_partial(self, *, older_than: timedelta) -> int:
+        """Remove what killed processes left unfinished; gives how many files that were."""
+        return await asyncio.to_thread(_remove_older, self._partial, time() - older_than.total_seconds())
+
+    def _path(self, location: str) -> Path:
+        path = self._root / check_location(location)
+        # A link inside the store must not lead out of it; the names themselves cannot any more.
+        if not path.resolve().is_relative_to(self._root):
+            raise InvalidError(f"{location!r} leads out of the output store.", path=("location",))
+        return path
+
+    def _existing(self, location: str) -> Path:
+        path = self._path(location)
+        if not path.is_file():
+            raise NotFoundError(f"There is no output at {location!r}; it may have been deleted.", path=("location",))
+        return path
+
+
+class LocalSink:
+    """Gathers one attempt's output in a partial file."""
+
+    def __init__(self, *, location: str, partial: Path, delimiter: str) -> None:
+        self.delimiter = delimiter
+        self._location = location
+        self._partial = partial
+        self._complete: tuple[tuple[OutputColumn, ...], int] | None = None
+        self._stored: StoredOutput | None = None
+
+    async def write_rows(
+        self, columns: Sequence[OutputColumn], batches: AsyncIterator[Sequence[Sequence[Any]]]
+    ) -> None:
+        row_count = 0
+        with await asyncio.to_thread(self._partial.open, "wb") as file:
+            if columns:
+                file.write(encode_rows([[column.name for column in columns]], self.delimiter))
+            async for batch in batches:
+                for start in range(0, len(batch), _ROWS_AT_ONCE):
+                    await asyncio.to_thread(self._write, file, batch[start : start + _ROWS_AT_ONCE])
+                row_count += len(batch)
+        self._complete = (tuple(columns), row_count)
+
+    async def adopt_csv(self, path: Path, columns: Sequence[OutputColumn], *, row_count: int) -> None:
+        await asyncio.to_thread(_move, path, self._partial)
+        self._complete = (tuple(columns), row_count)
+
+    @property
+    def stored(self) -> StoredOutput:
+        if self._stored is None:
+            raise RuntimeError("an output is stored only once its sink has been left without an error")
+        return self._stored
+
+    def close(self) -> None:
+        if self._complete is None:
+            raise RuntimeError("the engine brought no output into its sink")
+        columns, row_count = self._complete
+        self._stored = StoredOutput(
+            location=self._location,
+            format=OutputFormat.CSV,
+            delimiter=self.delimiter,
+            size_bytes=self._partial.stat().st_size,
+            row_count=row_count,
+            columns=columns,
+        )
+
+    def _write(self, file: BinaryIO, rows: Sequence[Sequence[Any]]) -> None:
+        file.write(encode_rows(rows, self.delimiter))
+
+
+class LocalWriter:
+    """Writes one artefact to its partial file."""
+
+    def __init__(self, *, location: str, file: BinaryIO) -> None:
+        self.location = location
+        self.size_bytes = 0
+        self._file = file
+
+    async def write(self, data: bytes) -> None:
+        await asyncio.to_thread(self._file.write, data)
+        self.size_bytes += len(data)
+
+
+def _move_into_place(partial: Path, target: Path) -> None:
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())  # else a crash could leave the name without the bytes
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial.replace(target)
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.copyfile(source, target)
+        source.unlink()
+
+
+def _remove(path: Path) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _remove_older(folder: Path, before: float) -> int:
+    count = 0
+    for path in folder.glob("*"):
+        if path.stat().st_mtime < before:
+            path.unlink(missing_ok=True)
+            count += 1
+    return count

@@ -1,0 +1,34 @@
+"""Where things lie in an output store, and which words are a place in it at all."""
+
+import re
+from datetime import UTC, datetime
+from uuid import UUID
+
+from app.domain.errors import InvalidError
+
+_LONGEST = 1_024
+# Names begin with a letter or digit: so no "..", no hidden file and none of the store's own work folders.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,199}")
+
+
+def attempt_location(
+    *, started_at: datetime, playground_id: UUID, run_id: UUID, task_run_id: UUID, attempt: int
+) -> str:
+    """The folder of one attempt: `<date>/<playground>/<run>/<task>/<attempt>`, by the run's start in UTC."""
+    return f"{started_at.astimezone(UTC):%Y-%m-%d}/{playground_id}/{run_id}/{task_run_id}/{attempt}"
+
+
+def check_location(location: str) -> str:
+    """The location itself, when it is a relative path of plain names.
+
+    Raises: InvalidError.
+    """
+    names = location.split("/")
+    if len(location) > _LONGEST or not all(_NAME.fullmatch(name) for name in names):
+        shown = location if len(location) <= 80 else location[:80] + "…"  # noqa: PLR2004 - as much as fits a line
+        raise InvalidError(
+            f"{shown!r} is no location of the output store: give the location of an output as the platform named it,"
+            " such as 2026-01-05/<playground>/<run>/<task>/1/output.csv",
+            path=("location",),
+        )
+    return location

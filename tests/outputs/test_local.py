@@ -1,0 +1,447 @@
+"""The local store: complete or absent, read by ranges, and never outside its root."""
+
+import asyncio
+import os
+import resource
+import tracemalloc
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import duckdb
+import pytest
+
+from app.domain.errors import InvalidError, NotFoundError
+from app.domain.outputs import OutputColumn, OutputFormat
+from app.outputs.local import LocalOutputStore
+
+PLAYGROUND, RUN, TASK = (UUID(int=number) for number in (1, 2, 3))
+COLUMNS = (OutputColumn(name="id", type="INT"), OutputColumn(name="na,me", type="VARCHAR"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalOutputStore:
+    return LocalOutputStore(root=tmp_path / "outputs")
+
+
+def new_sink(store: LocalOutputStore, *, attempt: int = 1, delimiter: str = ","):
+    return store.sink(
+        started_at=datetime(2026, 1, 5, 23, 30, tzinfo=UTC),
+        playground_id=PLAYGROUND,
+        run_id=RUN,
+        task_run_id=TASK,
+        attempt=attempt,
+        delimiter=delimiter,
+    )
+
+
+async def batches(*all_of_them):
+    for batch in all_of_them:
+        yield batch
+
+
+async def written(store: LocalOutputStore, *all_of_them, columns=COLUMNS, **kwargs):
+    async with new_sink(store, **kwargs) as sink:
+        await sink.write_rows(columns, batches(*all_of_them))
+    return sink.stored
+
+
+async def content(store: LocalOutputStore, location: str, **kwargs) -> bytes:
+    return b"".join([piece async for piece in store.open(location, **kwargs)])
+
+
+def files(tmp_path: Path) -> list[Path]:
+    return [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+async def test_rows_are_stored_with_their_labels_counts_and_place(store):
+    stored = await written(store, [(1, "a"), (2, None)], [(3, "")])
+    assert stored.location == f"2026-01-05/{PLAYGROUND}/{RUN}/{TASK}/1/output.csv"
+    assert await content(store, stored.location) == b'id,"na,me"\n1,a\n2,\n3,""\n'
+    assert (stored.row_count, stored.size_bytes, stored.columns) == (3, 23, COLUMNS)
+    assert (stored.format, stored.delimiter) == (OutputFormat.CSV, ",")
+    assert await store.size(stored.location) == 23
+
+
+async def test_the_date_of_the_place_is_utc(store):
+    async with store.sink(
+        started_at=datetime(2026, 1, 6, 0, 30, tzinfo=timezone(timedelta(hours=2))),
+        playground_id=PLAYGROUND,
+        run_id=RUN,
+        task_run_id=TASK,
+        attempt=1,
+    ) as sink:
+        await sink.write_rows((), batches())
+    assert sink.stored.location.startswith("2026-01-05/")
+
+
+async def test_work_without_a_result_set_gives_an_empty_file(store):
+    stored = await written(store, columns=())
+    assert (stored.row_count, stored.size_bytes, stored.columns) == (0, 0, ())
+    preview = await store.preview(stored.location, format=stored.format, delimiter=",", limit=10)
+    assert (preview.columns, preview.rows, preview.truncated) == ((), [], False)
+
+
+async def test_attempts_do_not_overwrite_each_other(store):
+    first = await written(store, [(1, "a")])
+    second = await written(store, [(2, "b")], attempt=2)
+    assert await content(store, first.location) != await content(store, second.location)
+
+
+async def test_nothing_is_seen_before_the_end(store, tmp_path):
+    async with new_sink(store) as sink:
+        await sink.write_rows(COLUMNS, batches([(1, "a")]))
+        assert all(".partial" in path.parts for path in files(tmp_path))
+        with pytest.raises(RuntimeError):
+            _ = sink.stored
+    assert [path.name for path in files(tmp_path)] == ["output.csv"]
+
+
+async def test_an_error_leaves_nothing(store, tmp_path):
+    async def breaks():
+        yield [(1, "a")]
+        raise OSError("the engine went away")
+
+    with pytest.raises(OSError, match="went away"):
+        async with new_sink(store) as sink:
+            await sink.write_rows(COLUMNS, breaks())
+    assert files(tmp_path) == []
+
+
+async def test_a_failed_attempt_does_not_touch_what_is_there(store):
+    stored = await written(store, [(1, "a")])
+    before = await content(store, stored.location)
+
+    async def fails_late() -> None:
+        async with new_sink(store) as sink:
+            await sink.write_rows(COLUMNS, batches([(9, "z")]))
+            raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        await fails_late()
+    assert await content(store, stored.location) == before
+
+
+async def test_a_cancelled_task_leaves_nothing(store, tmp_path):
+    started = asyncio.Event()
+
+    async def endless():
+        while True:
+            yield [(1, "a")]
+            started.set()
+
+    async def write() -> None:
+        async with new_sink(store) as sink:
+            await sink.write_rows(COLUMNS, endless())
+
+    task = asyncio.create_task(write())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert files(tmp_path) == []
+
+
+async def test_a_sink_that_got_nothing_is_an_error_and_stores_nothing(store, tmp_path):
+    with pytest.raises(RuntimeError, match="no output"):
+        async with new_sink(store):
+            pass
+    assert files(tmp_path) == []
+
+
+async def test_a_finished_file_is_adopted_by_renaming(store, tmp_path):
+    made = tmp_path / "made.csv"
+    made.write_bytes(b"id\n1\n")
+    inode = made.stat().st_ino
+    async with new_sink(store) as sink:
+        await sink.adopt_csv(made, COLUMNS[:1], row_count=1)
+    assert not made.exists()
+    assert store.local_path(sink.stored.location).stat().st_ino == inode
+    assert (sink.stored.size_bytes, sink.stored.row_count, sink.stored.columns) == (5, 1, COLUMNS[:1])
+
+
+@pytest.mark.skipif(
+    not Path("/dev/shm").is_dir() or Path("/dev/shm").stat().st_dev == Path("/tmp").stat().st_dev,  # noqa: S108 - a second file system is wanted
+    reason="needs a second file system",
+)
+async def test_a_file_of_another_file_system_is_adopted_too(store):
+    made = Path("/dev/shm") / f"{uuid4()}.csv"  # noqa: S108 - a second file system is wanted
+    made.write_bytes(b"id\n1\n")
+    async with new_sink(store) as sink:
+        await sink.adopt_csv(made, COLUMNS[:1], row_count=1)
+    assert not made.exists()
+    assert await content(store, sink.stored.location) == b"id\n1\n"
+
+
+async def test_a_wrong_delimiter_is_refused_at_the_door(store):
+    with pytest.raises(InvalidError, match="delimiter"):
+        async with new_sink(store, delimiter="-"):
+            pass
+
+
+async def test_a_large_output_is_streamed_in_bounded_memory(store):
+    async def many():
+        for start in range(0, 300_000, 20_000):
+            yield [(number, "some text that fills the row") for number in range(start, start + 20_000)]
+
+    tracemalloc.start()
+    try:
+        async with new_sink(store) as sink:
+            await sink.write_rows(COLUMNS, many())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sink.stored.row_count == 300_000
+    assert sink.stored.size_bytes > 10_000_000
+    assert peak < 7_000_000
+
+
+async def test_the_event_loop_lives_while_rows_are_encoded(store):
+    late: list[float] = []
+
+    async def beat() -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.005)
+            late.append(loop.time() - before)
+
+    rows = [(number, "x" * 50) for number in range(200_000)]
+    heart = asyncio.create_task(beat())
+    await written(store, rows)
+    heart.cancel()
+    assert len(late) > 5
+
+
+async def test_an_artefact_is_written_in_pieces_and_appears_whole(store, tmp_path):
+    async with store.open_writer("differences/1/differences.csv") as writer:
+        await writer.write(b"a,")
+        await writer.write(b"b\n")
+        assert all(".partial" in path.parts for path in files(tmp_path))
+    assert writer.size_bytes == 4
+    assert await content(store, writer.location) == b"a,b\n"
+
+
+async def test_a_broken_artefact_leaves_nothing(store, tmp_path):
+    async def breaks() -> None:
+        async with store.open_writer("differences/1/differences.csv") as writer:
+            await writer.write(b"a,")
+            raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        await breaks()
+    assert files(tmp_path) == []
+
+
+async def test_a_staged_file_may_be_written_by_anybody(store):
+    async with store.stage("differences/2/differences.csv") as path:
+        await asyncio.to_thread(path.write_bytes, b"x")
+    assert await content(store, "differences/2/differences.csv") == b"x"
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "expected"),
+    [(0, None, b"0123456789"), (3, None, b"3456789"), (3, 4, b"3456"), (8, 100, b"89"), (100, 5, b""), (0, 0, b"")],
+)
+async def test_ranges_are_read(store, offset, length, expected):
+    async with store.open_writer("a/b.txt") as writer:
+        await writer.write(b"0123456789")
+    assert await content(store, "a/b.txt", offset=offset, length=length) == expected
+
+
+async def test_a_large_file_is_read_in_pieces(store):
+    data = os.urandom(1_500_000)
+    async with store.open_writer("a/big.bin") as writer:
+        await writer.write(data)
+    pieces = [piece async for piece in store.open("a/big.bin", offset=1, length=1_400_000)]
+    assert b"".join(pieces) == data[1:1_400_001]
+    assert max(map(len, pieces)) <= 256 * 1024
+
+
+@pytest.mark.parametrize(("offset", "length"), [(-1, None), (0, -1)])
+async def test_a_range_before_the_start_is_refused(store, offset, length):
+    stored = await written(store, [(1, "a")])
+    with pytest.raises(InvalidError):
+        await content(store, stored.location, offset=offset, length=length)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "",
+        ".",
+        "..",
+        "/",
+        "/etc/passwd",
+        "../secret",
+        "a/../../secret",
+        "a/./b",
+        "a//b",
+        "a/",
+        "a\0b",
+        "a\\..\\b",
+        ".partial/x",
+        "a/.hidden",
+        "~/x",
+        "file:///etc/passwd",
+        "s3://bucket/key",
+        "a b",
+        "é",
+        "\ud800",
+        "a\n",
+        "a" * 300,
+        "/".join(["a"] * 1000),
+        "*",
+    ],
+)
+async def test_what_is_no_location_is_refused_by_every_door(store, tmp_path, location):
+    (tmp_path / "secret").write_text("s")
+
+    async def write() -> None:
+        async with store.open_writer(location) as writer:
+            await writer.write(b"x")
+
+    async def local() -> None:
+        store.local_path(location)
+
+    doors = [
+        store.size(location),
+        content(store, location),
+        store.preview(location, format=OutputFormat.CSV, delimiter=",", limit=1),
+        store.delete(location),
+        write(),
+        local(),
+    ]
+    for door in doors:
+        with pytest.raises(InvalidError):
+            await door
+    assert (tmp_path / "secret").read_text() == "s"
+
+
+async def test_links_out_of_the_store_are_refused(store, tmp_path):
+    await written(store, [(1, "a")])
+    (tmp_path / "secret").write_text("s")
+    (tmp_path / "outputs" / "link").symlink_to(tmp_path)
+    (tmp_path / "outputs" / "file").symlink_to(tmp_path / "secret")
+    for location in ("link/secret", "file", "link"):
+        with pytest.raises(InvalidError):
+            await store.size(location)
+        with pytest.raises(InvalidError):
+            await store.delete(location)
+    assert (tmp_path / "secret").exists()
+
+
+async def test_what_is_not_there_is_not_found(store):
+    stored = await written(store, [(1, "a")])
+    for location in ("2026-01-05/none.csv", "2026-01-05", f"{stored.location}/deeper"):
+        with pytest.raises(NotFoundError):
+            await store.size(location)
+        with pytest.raises(NotFoundError):
+            store.local_path(location)
+        with pytest.raises(NotFoundError):
+            await content(store, location)
+
+
+async def test_delete_removes_a_file_or_a_folder_and_may_be_repeated(store, tmp_path):
+    first = await written(store, [(1, "a")])
+    await written(store, [(1, "a")], attempt=2)
+    await store.delete(first.location)
+    await store.delete(first.location)
+    assert len(files(tmp_path)) == 1
+    await store.delete(f"2026-01-05/{PLAYGROUND}")
+    await store.delete(f"2026-01-05/{PLAYGROUND}")
+    assert files(tmp_path) == []
+
+
+async def test_only_old_partial_files_are_discarded(store, tmp_path):
+    assert await store.discard_partial(older_than=timedelta(hours=1)) == 0
+    async with new_sink(store) as sink:
+        await sink.write_rows(COLUMNS, batches([(1, "a")]))
+        old = tmp_path / "outputs" / ".partial" / "left-behind"
+        old.write_text("x")
+        os.utime(old, (0, 0))
+        assert await store.discard_partial(older_than=timedelta(hours=1)) == 1
+    assert sink.stored.row_count == 1
+
+
+async def preview(store, text: str, *, limit: int = 10, delimiter: str = ","):
+    async with store.open_writer("a/output.csv") as writer:
+        await writer.write(text.encode())
+    return await store.preview("a/output.csv", format=OutputFormat.CSV, delimiter=delimiter, limit=limit)
+
+
+async def test_a_preview_tells_null_from_the_empty_string_and_keeps_line_breaks(store):
+    shown = await preview(store, 'a;b\n"x\ny";\n"";"q""q"\n', delimiter=";")
+    assert (shown.columns, shown.truncated) == (("a", "b"), False)
+    assert shown.rows == [["x\ny", None], ["", 'q"q']]
+
+
+@pytest.mark.parametrize(("limit", "shown", "truncated"), [(1, 1, True), (2, 2, True), (3, 3, False), (4, 3, False)])
+async def test_a_preview_says_whether_there_is_more(store, limit, shown, truncated):
+    table = await preview(store, "n\n1\n2\n3\n", limit=limit)
+    assert [row[0] for row in table.rows] == ["1", "2", "3"][:shown]
+    assert table.truncated is truncated
+
+
+async def test_a_preview_wants_a_row_at_least(store):
+    with pytest.raises(InvalidError, match="one row"):
+        await preview(store, "a\n1\n", limit=0)
+
+
+async def test_a_preview_reads_the_start_of_the_file_only(store, tmp_path):
+    path = tmp_path / "outputs" / "sparse" / "output.csv"
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.write(b"n\n" + b"1\n" * 200)
+        file.truncate(50 * 1024**3)  # reading it whole would take minutes
+    table = await store.preview("sparse/output.csv", format=OutputFormat.CSV, delimiter=",", limit=100)
+    assert (len(table.rows), table.truncated) == (100, True)
+
+
+@pytest.mark.parametrize("row", ["x" * 1_500_000 + "\n", '"' + "x\n" * 750_000 + '"\n'])
+async def test_rows_of_huge_cells_shorten_the_preview(store, row):
+    table = await preview(store, "n\n" + row * 5)
+    assert [len(cells[0] or "") for cells in table.rows] == [1_500_000] * 2
+    assert table.truncated
+
+
+async def test_a_header_without_end_is_told(store):
+    with pytest.raises(InvalidError, match="header"):
+        await preview(store, "n" * 5_000_000)
+
+
+async def test_a_preview_of_wrong_bytes_is_no_error(store):
+    async with store.open_writer("a/output.csv") as writer:
+        await writer.write(b"n\n\xff\xfe\n")
+    table = await store.preview("a/output.csv", format=OutputFormat.CSV, delimiter=",", limit=5)
+    assert table.rows == [["\ufffd\ufffd"]]
+
+
+async def test_parquet_is_previewed_by_the_same_rules(store):
+    async with store.stage("a/output.parquet") as path:
+        duckdb.sql(
+            "SELECT * FROM (VALUES (1, 'a', DATE '2026-01-05', {'k': [1.50]}, TRUE), (2, '', NULL, NULL, NULL),"
+            " (3, NULL, NULL, NULL, NULL)) t(i, s, d, j, b) ORDER BY i"
+        ).write_parquet(str(path))
+    table = await store.preview("a/output.parquet", format=OutputFormat.PARQUET, delimiter="", limit=2)
+    assert table.columns == ("i", "s", "d", "j", "b")
+    assert table.rows == [["1", "a", "2026-01-05", '{"k":[1.50]}', "true"], ["2", "", None, None, None]]
+    assert table.truncated
+
+
+async def test_what_is_no_parquet_is_told(store):
+    async with store.open_writer("a/output.parquet") as writer:
+        await writer.write(b"not parquet")
+    with pytest.raises(InvalidError, match="Parquet"):
+        await store.preview("a/output.parquet", format=OutputFormat.PARQUET, delimiter="", limit=2)
+
+
+async def test_a_full_disk_leaves_nothing(store, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # Python ignores SIGXFSZ: writing fails with EFBIG
+    try:
+        with pytest.raises(OSError, match="too large"):
+            await written(store, [(number, "x" * 100) for number in range(5_000)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert files(tmp_path) == []
