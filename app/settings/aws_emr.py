@@ -1,0 +1,64 @@
+"""Amazon EMR: the account, the bucket, the cluster's stack, and how patiently its steps are watched."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from app.settings.permitted import Permitted
+from app.settings.section import Section
+
+PollingMs = Annotated[int, Field(ge=100, le=3_600_000)]
+_PLACEHOLDERS = frozenset({"your-access-key", "your-secret-key", "your_key", "your_secret"})
+
+
+class AwsEmrSettings(Section):
+    """Without both keys, boto3's own chain of credentials is asked (a role, a profile)."""
+
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+    s3_bucket: Annotated[
+        str,
+        Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
+        Permitted("the name of a bucket: 3 to 63 of a-z, 0-9, dot and hyphen"),
+    ]
+    s3_path_prefix: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9!_.*'()-]+(/[A-Za-z0-9!_.*'()-]+)*$|^$"),
+        Permitted("a path without a slash at its start and end, or nothing"),
+    ] = "data-phantom"
+    region: Annotated[
+        str,
+        Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$"),
+        Permitted("the code of a region, such as us-east-1"),
+    ] = "us-east-1"
+    stack_name: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,127}$"),
+        Permitted("the name of a CloudFormation stack"),
+    ] = "DataPhantomClusterStack"
+    cluster_logical_id: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9]{1,255}$"),
+        Permitted("the logical id of a resource: letters and digits"),
+    ] = "DataPhantomCluster"
+    step_polling_interval: PollingMs = 30_000
+    stack_update_polling_interval: PollingMs = 30_000
+    stack_update_check_max_attempt: Annotated[int, Field(ge=1, le=10_000)] = 60
+    s3_output_preview_line_count: Annotated[int, Field(ge=1, le=10_000)] = 100
+    s3_max_keys_per_request: Annotated[int, Field(ge=1, le=1000)] = 20
+    max_step_retries: Annotated[int, Field(ge=0, le=100)] = 3
+
+    @property
+    def step_polling(self) -> timedelta:
+        return timedelta(milliseconds=self.step_polling_interval)
+
+    @property
+    def stack_update_polling(self) -> timedelta:
+        return timedelta(milliseconds=self.stack_update_polling_interval)
+
+    @property
+    def is_placeholder(self) -> bool:
+        """The values are the specification's examples still, so nobody has configured a cluster."""
+        keys = {key.get_secret_value() for key in (self.access_key, self.secret_key) if key}
+        return bool(keys & _PLACEHOLDERS) or self.s3_bucket == "your-s3-bucket"

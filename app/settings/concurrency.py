@@ -1,0 +1,34 @@
+"""How much runs at a time, and how often the scheduler looks; numbers of time are milliseconds, as specified."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from app.settings.section import Section
+
+PoolSize = Annotated[int, Field(ge=1, le=1000)]
+_DAY_MS = 86_400_000
+
+
+class ConcurrencySettings(Section):
+    adhoc_threadpool_size: PoolSize = 200
+    scheduled_threadpool_size: PoolSize = 200
+    scheduler_sleep_time: Annotated[int, Field(ge=1000, le=_DAY_MS)] = 300_000
+    playground_execution_grace_period: Annotated[int, Field(ge=0, le=_DAY_MS)] = 300_000
+    playground_max_execution_frequency: Annotated[int, Field(ge=0, le=_DAY_MS)] = 360_000
+
+    @property
+    def scheduler_sleep(self) -> timedelta:
+        """The longest that a scheduler sleeps between two looks at what is due."""
+        return timedelta(milliseconds=self.scheduler_sleep_time)
+
+    @property
+    def execution_grace(self) -> timedelta:
+        """How long a playground's run may stand still before it counts as stuck."""
+        return timedelta(milliseconds=self.playground_execution_grace_period)
+
+    @property
+    def min_execution_interval(self) -> timedelta:
+        """The least time between two scheduled runs of one playground."""
+        return timedelta(milliseconds=self.playground_max_execution_frequency)

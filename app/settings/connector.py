@@ -1,0 +1,59 @@
+"""The engines that live elsewhere: an EMR cluster, and the MySQL and MariaDB servers by their names."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, field_validator
+
+from app.settings.aws_emr import AwsEmrSettings
+from app.settings.database import DatabaseSettings
+from app.settings.location import Location
+from app.settings.permitted import Permitted
+from app.settings.section import Section
+
+DEFAULT_MYSQL = "mysql"
+
+
+class MysqlConnectionSettings(DatabaseSettings):
+    """A server that MYSQL tasks run on; unless writes are allowed, they read only."""
+
+    output_directory: Location | None = None
+    allow_writes: bool = Field(default=False, alias="allow_writes")
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_server(cls, url: object) -> object:
+        if "sqlite" in str(url).partition(":")[0]:
+            raise ValueError("SQLite is no server that MYSQL tasks can run on")
+        return url
+
+
+ConnectionName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$"),
+    Permitted("a name of a-z, 0-9, _ and -, other than mysql"),
+]
+
+
+class ConnectorSettings(Section):
+    aws_emr: AwsEmrSettings | None = None
+    mysql: MysqlConnectionSettings | None = None
+    mysql_connections: dict[ConnectionName, MysqlConnectionSettings] = Field(default_factory=dict)
+
+    @field_validator("mysql_connections")
+    @classmethod
+    def _default_has_its_place(cls, value: dict[str, MysqlConnectionSettings]) -> dict[str, MysqlConnectionSettings]:
+        if DEFAULT_MYSQL in value:
+            raise ValueError("the connection named mysql is connector.mysql itself; give this one another name")
+        return value
+
+    @property
+    def emr(self) -> AwsEmrSettings | None:
+        """The cluster, where somebody has configured one."""
+        return None if self.aws_emr is None or self.aws_emr.is_placeholder else self.aws_emr
+
+    @property
+    def mysql_servers(self) -> Mapping[str, MysqlConnectionSettings]:
+        """Every configured server by the name that a task's `connection` gives; `mysql` is the default one."""
+        named = {DEFAULT_MYSQL: self.mysql} if self.mysql else {}
+        return {name: server for name, server in (named | self.mysql_connections).items() if not server.is_placeholder}
