@@ -98,15 +98,18 @@ class Bell:
     async def _read(self) -> None:
         pubsub = self._pubsub = self._redis.pubsub()
         try:
-            await pubsub.subscribe(PREFIX, *(PREFIX + topic for topic in self._listeners))
+            known = set(self._listeners)
+            await pubsub.subscribe(PREFIX, *(PREFIX + topic for topic in known))
             self._connected.set()
+            if late := set(self._listeners) - known:
+                await pubsub.subscribe(*(PREFIX + topic for topic in late))
             while True:
                 message = await pubsub.get_message(timeout=None)
                 if message is not None:
                     self._hear(message["type"], message["channel"].decode().removeprefix(PREFIX))
         finally:
             self._pubsub = None
-            await pubsub.aclose()
+            await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py 5 leaves it so
 
     def _hear(self, kind: str, topic: str) -> None:
         if kind == "subscribe":

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 from arq.connections import ArqRedis, RedisSettings, create_pool
-from arq.worker import Worker, func
+from arq.worker import Function, Worker, func
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, RedisError
@@ -59,6 +59,14 @@ class JobQueue:
         pool = await self._connected()
         for job in jobs:
             await pool.enqueue_job(str(job.name), job.id.hex, _queue_name=QUEUES[job.name], _defer_until=job.not_before)
+
+    async def length(self, name: JobName) -> int:
+        """How many jobs the queue of `name` holds, those that run included.
+
+        Raises: redis.RedisError where Redis cannot be reached.
+        """
+        pool = await self._connected()
+        return int(await pool.zcard(QUEUES[name]))
 
     async def _connected(self) -> ArqRedis:
         async with self._opening:
@@ -122,11 +130,17 @@ async def make_worker(
     Raises: redis.RedisError where Redis cannot be reached.
     """
 
-    def entry(name: JobName, handler: Handler) -> Any:
+    def entry(name: JobName, handler: Handler) -> Function:
         async def run(_context: dict[str, Any], id_hex: str) -> None:
             await handler(UUID(hex=id_hex))
 
-        return func(run, name=str(name), timeout=JOB_TIMEOUT.total_seconds(), keep_result=0, max_tries=1)
+        return func(
+            run,  # type: ignore[arg-type]  # arq's protocol wants *args
+            name=str(name),
+            timeout=JOB_TIMEOUT.total_seconds(),
+            keep_result=0,
+            max_tries=1,
+        )
 
     return QueueWorker(
         wake=wake,

@@ -66,6 +66,7 @@ class TaskRun(Base):
     status: Mapped[TaskRunStatus] = mapped_column(Word(TaskRunStatus))
     pending_parents: Mapped[int]  # parents that have not succeeded yet
     attempt: Mapped[int]
+    losses: Mapped[int] = mapped_column(default=0)  # attempts whose worker died; they count as no retry
     queued_at: Mapped[datetime | None]  # for a retry: when it may start
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

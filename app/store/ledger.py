@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
 
 from app.domain.events import Outbox, playground_topic
 from app.domain.status import (
@@ -155,3 +156,9 @@ class Ledger:
     async def _execute(self, statement: Any) -> int:
         result = await self._session.execute(statement, execution_options={"synchronize_session": False})
         return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+def assume(row: TaskRun, **values: Any) -> None:
+    """Bring a row in memory up to what was just written; plain assignment would have the session write it again."""
+    for name, value in values.items():
+        set_committed_value(row, name, value)

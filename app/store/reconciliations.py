@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
 from app.domain.events import Outbox, reconciliation_topic
 from app.domain.status import RECONCILIATION_TRANSITIONS, ReconciliationStatus, sources_of
-from app.models import Playground, Reconciliation, ReconciliationEvent, ReconciliationRun, TaskRun
+from app.models import Playground, Reconciliation, ReconciliationEvent, ReconciliationRun, TaskRun, Worker
 from app.store.pages import Page, PageRequest, newest_first
 
 
@@ -184,8 +184,17 @@ class ReconciliationStore:
         )
         return (await self._session.scalars(query)).all()
 
-    async def unfinished(self, *, limit: int) -> Sequence[ReconciliationRun]:
-        query = select(ReconciliationRun).where(
-            ReconciliationRun.status.in_((ReconciliationStatus.PENDING, ReconciliationStatus.RUNNING))
+    async def stranded(self, *, before: datetime, limit: int) -> Sequence[UUID]:
+        """Runs that wait since `before`, or whose worker is gone."""
+        waiting = and_(ReconciliationRun.status == ReconciliationStatus.PENDING, ReconciliationRun.created_at < before)
+        orphaned = and_(ReconciliationRun.status == ReconciliationStatus.RUNNING, Worker.id.is_(None))
+        query = (
+            select(ReconciliationRun.id)
+            .outerjoin(Worker, Worker.id == ReconciliationRun.worker_id)
+            .where(
+                ReconciliationRun.status.in_((ReconciliationStatus.PENDING, ReconciliationStatus.RUNNING)),
+                or_(waiting, orphaned),
+            )
+            .limit(limit)
         )
-        return (await self._session.scalars(query.order_by(ReconciliationRun.id).limit(limit))).all()
+        return (await self._session.scalars(query)).all()

@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
 
 from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
 from app.models import Event, Playground, Run, TaskAttempt, TaskRun, TaskRunEdge
@@ -47,6 +49,16 @@ class RunStore:
             query = query.join(Playground, Playground.id == Run.playground_id).where(Playground.owner_id == owner_id)
         return await self._session.scalar(query)
 
+    async def fresh(self, run_id: UUID) -> Run | None:
+        """As it is in the database now, whatever this transaction has read before."""
+        return await self._session.scalar(select(Run).where(Run.id == run_id).execution_options(populate_existing=True))
+
+    async def request_cancel(self, run_id: UUID) -> None:
+        await self._session.execute(
+            update(Run).where(Run.id == run_id).values(cancel_requested=True),
+            execution_options={"synchronize_session": False},
+        )
+
     async def get_many(self, ids: Collection[UUID]) -> Sequence[Run]:
         return (await self._session.scalars(select(Run).where(Run.id.in_(ids)))).all()
 
@@ -57,6 +69,12 @@ class RunStore:
                 Playground.owner_id == owner_id
             )
         return await self._session.scalar(query)
+
+    async def fresh_task_run(self, task_run_id: UUID) -> TaskRun | None:
+        """As it is in the database now, whatever this transaction has read before."""
+        return await self._session.scalar(
+            select(TaskRun).where(TaskRun.id == task_run_id).execution_options(populate_existing=True)
+        )
 
     async def task_runs(self, ids: Collection[UUID]) -> Sequence[TaskRun]:
         return (await self._session.scalars(select(TaskRun).where(TaskRun.id.in_(ids)))).all()
@@ -164,11 +182,37 @@ class RunStore:
     async def record_attempt(self, **values: Any) -> None:
         await self._session.execute(insert(TaskAttempt).values(**values))
 
-    async def store_handle(self, task_run: TaskRun, *, worker_id: UUID, handle: str) -> None:
+    async def store_handle(self, task_run: TaskRun, *, handle: str) -> None:
+        """Keep what another worker would re-attach by; `task_run` is as this worker has claimed it."""
         await self._session.execute(
             update(TaskRun)
-            .where(TaskRun.id == task_run.id, TaskRun.worker_id == worker_id, TaskRun.attempt == task_run.attempt)
+            .where(
+                TaskRun.id == task_run.id,
+                TaskRun.worker_id == task_run.worker_id,
+                TaskRun.attempt == task_run.attempt,
+            )
             .values(handle=handle, handle_durable=True),
+            execution_options={"synchronize_session": False},
+        )
+
+    async def adopt(self, task_run: TaskRun, *, worker_id: UUID) -> bool:
+        """Take the lease of a running attempt from a worker that is gone, as a compare-and-set."""
+        holder = TaskRun.worker_id.is_(None) if task_run.worker_id is None else TaskRun.worker_id == task_run.worker_id
+        result = await self._session.execute(
+            update(TaskRun)
+            .where(TaskRun.id == task_run.id, TaskRun.status == TaskRunStatus.RUNNING, holder)
+            .values(worker_id=worker_id),
+            execution_options={"synchronize_session": False},
+        )
+        if not isinstance(result, CursorResult) or not result.rowcount:
+            return False
+        set_committed_value(task_run, "worker_id", worker_id)
+        return True
+
+    async def release(self, task_run: TaskRun, *, worker_id: UUID) -> None:
+        """Give up the lease of an attempt that goes on in its engine."""
+        await self._session.execute(
+            update(TaskRun).where(TaskRun.id == task_run.id, TaskRun.worker_id == worker_id).values(worker_id=None),
             execution_options={"synchronize_session": False},
         )
 

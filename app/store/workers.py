@@ -25,8 +25,15 @@ class WorkerStore:
         result = await self._session.execute(update(Worker).where(Worker.id == worker_id).values(heartbeat_at=at))
         return isinstance(result, CursorResult) and result.rowcount == 1
 
+    async def exists(self, worker_id: UUID) -> bool:
+        return await self._session.scalar(select(Worker.id).where(Worker.id == worker_id)) is not None
+
     async def remove(self, worker_id: UUID) -> None:
         await self._session.execute(delete(Worker).where(Worker.id == worker_id))
+
+    async def remove_silent(self, worker_id: UUID, *, before: datetime) -> None:
+        """Remove a worker unless it has beaten since."""
+        await self._session.execute(delete(Worker).where(Worker.id == worker_id, Worker.heartbeat_at < before))
 
     async def count_alive(self, *, kind: str, since: datetime) -> int:
         query = select(func.count()).select_from(Worker).where(Worker.kind == kind, Worker.heartbeat_at >= since)

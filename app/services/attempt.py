@@ -1,0 +1,162 @@
+"""One attempt at a task: through the engine's verbs into the output store, with timeout and cancelling."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+
+import structlog
+
+from app.domain.errors import DomainError
+from app.domain.identity import utc_now
+from app.domain.outputs import StoredOutput
+from app.domain.status import TaskRunStatus
+from app.engines.base import Engine, EngineError, Handle, TerminalEngineError, Work, WorkState
+from app.engines.registry import EngineRegistry
+from app.models import TaskRun
+from app.outputs.base import OutputStore
+from app.services.held_work import HeldTask
+from app.store.database import Database
+from app.store.unit_of_work import UnitOfWork
+
+POLL_WAIT = timedelta(seconds=1)
+LOG_INTERVAL = 0.25  # seconds between two writes of a task's log
+STOP_GRACE = 10.0  # seconds for an engine to end what it was told to stop
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What an attempt came to."""
+
+    status: TaskRunStatus
+    ended_at: datetime
+    output: StoredOutput | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    retriable: bool = False
+
+
+class AttemptRunner:
+    def __init__(self, *, database: Database, engines: EngineRegistry, outputs: OutputStore) -> None:
+        self._database = database
+        self._engines = engines
+        self._outputs = outputs
+
+    async def run(self, held: HeldTask, *, attached: Handle | None = None) -> Outcome:
+        """Run the attempt to its end; `attached` is the handle of work that another process has submitted.
+
+        Every failure is an outcome; only being cancelled itself passes through.
+        """
+        timeout = held.task_run.timeout_ms
+        drive = asyncio.create_task(self._drive(held, attached))
+        stop = asyncio.create_task(held.stop.wait())
+        try:
+            await asyncio.wait(
+                {drive, stop},
+                timeout=None if timeout is None else timeout / 1000,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if drive.done():
+                return drive.result()
+            await self._stop(held, drive)
+            if held.stop.is_set():
+                return Outcome(status=TaskRunStatus.CANCELLED, ended_at=utc_now())
+            return _failed("TIMEOUT", f"The task took longer than its timeout of {timeout} ms and was stopped.")
+        finally:
+            stop.cancel()
+            if not drive.done():
+                drive.cancel()
+                with suppress(asyncio.CancelledError):
+                    await drive
+
+    async def _drive(self, held: HeldTask, attached: Handle | None) -> Outcome:
+        task_run = held.task_run
+        try:
+            engine = held.engine = self._engines.engine_for(task_run.type, task_run.connection)
+            if attached is None:
+                handle = held.handle = await engine.submit(_work(task_run))
+                if handle.durable:
+                    await self._store_handle(task_run, handle)
+            else:
+                handle = held.handle = attached
+            await self._follow(held, engine, handle)
+            return await self._fetch(held, engine, handle)
+        except EngineError as error:
+            return _failed(error.code, error.message, retriable=error.retriable)
+        except DomainError as error:
+            return _failed(str(error.code), error.message)
+        except OSError as error:
+            log.warning("attempt.io_failed", task_run_id=task_run.id.hex, reason=str(error))
+            return _failed("STORAGE", f"The output could not be written: {error.strerror or error}.", retriable=True)
+        except Exception:  # an engine's fault must end the task, not the worker
+            log.exception("attempt.crashed", task_run_id=task_run.id.hex, attempt=task_run.attempt)
+            return _failed("INTERNAL", "The engine's adapter failed in an unforeseen way; the server's log tells more.")
+
+    async def _follow(self, held: HeldTask, engine: Engine, handle: Handle) -> None:
+        while True:
+            poll = await engine.poll(handle, wait=POLL_WAIT)
+            held.take_over(poll.log)
+            match poll.state:
+                case WorkState.SUCCEEDED:
+                    return
+                case WorkState.FAILED:
+                    raise poll.error or TerminalEngineError("The engine says that the work failed, and not why.")
+                case WorkState.CANCELLED:
+                    raise TerminalEngineError("The work was cancelled in the engine.", code="CANCELLED")
+                case WorkState.RUNNING:
+                    await self._flush_log(held)
+
+    async def _fetch(self, held: HeldTask, engine: Engine, handle: Handle) -> Outcome:
+        task_run = held.task_run
+        async with self._outputs.sink(
+            started_at=task_run.started_at or utc_now(),
+            playground_id=task_run.playground_id,
+            run_id=task_run.run_id,
+            task_run_id=task_run.id,
+            attempt=task_run.attempt,
+        ) as sink:
+            await engine.fetch(handle, sink)
+        return Outcome(status=TaskRunStatus.SUCCESS, ended_at=utc_now(), output=sink.stored)
+
+    async def _stop(self, held: HeldTask, drive: "asyncio.Task[Outcome]") -> None:
+        await held.cancel_in_engine()
+        await asyncio.wait({drive}, timeout=STOP_GRACE)
+
+    async def _store_handle(self, task_run: TaskRun, handle: Handle) -> None:
+        async def work(unit: UnitOfWork) -> None:
+            await unit.runs.store_handle(task_run, handle=handle.text)
+
+        await self._database.write(work)
+
+    async def _flush_log(self, held: HeldTask) -> None:
+        now = monotonic()
+        if not held.lines or now - held.flushed_at < LOG_INTERVAL:
+            return
+        held.flushed_at = now
+        lines = held.drain_lines()
+
+        async def work(unit: UnitOfWork) -> None:
+            await unit.logs.append(held.task_run.id, lines)
+
+        await self._database.write(work)
+
+
+def _work(task_run: TaskRun) -> Work:
+    return Work(
+        task_run_id=task_run.id,
+        attempt=task_run.attempt,
+        playground_id=task_run.playground_id,
+        type=task_run.type,
+        query=task_run.query,
+        connection=task_run.connection,
+        timeout=None if task_run.timeout_ms is None else timedelta(milliseconds=task_run.timeout_ms),
+    )
+
+
+def _failed(code: str, message: str, *, retriable: bool = False) -> Outcome:
+    return Outcome(
+        status=TaskRunStatus.FAILED, ended_at=utc_now(), error_code=code, error_message=message, retriable=retriable
+    )

@@ -1,0 +1,93 @@
+"""The work that this process holds: what runs, how to stop it, and the log lines that wait to be written."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app.domain.identity import utc_now
+from app.engines.base import Engine, EngineError, EngineLogLine, Handle
+from app.models import TaskRun
+
+LINES_PER_ATTEMPT = 10_000_000
+
+
+@dataclass(kw_only=True, slots=True)
+class HeldTask:
+    """One claimed task run. `stop` is set once the run is to be cancelled."""
+
+    task_run: TaskRun
+    engine: Engine | None = None
+    handle: Handle | None = None
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    last_sequence: int = 0  # of the log; every attempt has a range of its own, so that no two writers meet
+    flushed_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.last_sequence = max(self.last_sequence, self.task_run.attempt * LINES_PER_ATTEMPT)
+
+    def note(self, text: str, *, at: datetime, stream: str = "engine") -> None:
+        self.last_sequence += 1
+        self.lines.append(
+            {
+                "sequence": self.last_sequence,
+                "attempt": self.task_run.attempt,
+                "at": at,
+                "stream": stream,
+                "text": text,
+            }
+        )
+
+    def take_over(self, lines: Sequence[EngineLogLine]) -> None:
+        for line in lines:
+            self.note(line.text, at=line.at, stream=line.stream)
+
+    def drain_lines(self) -> list[dict[str, Any]]:
+        """The lines that wait to be written; they are the caller's now."""
+        lines, self.lines = self.lines, []
+        return lines
+
+    async def cancel_in_engine(self) -> None:
+        """Reach the engine; that it cannot be reached is written to the task's log."""
+        if self.engine is None or self.handle is None:
+            return
+        try:
+            await self.engine.cancel(self.handle)
+        except EngineError as error:
+            self.note(f"The engine could not be told to stop: {error.message}", at=utc_now())
+
+
+class HeldWork:
+    """All that this process holds, by the id of the task run."""
+
+    def __init__(self) -> None:
+        self._held: dict[UUID, HeldTask] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __contains__(self, task_run_id: object) -> bool:
+        return task_run_id in self._held
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def add(self, held: HeldTask) -> None:
+        self._held[held.task_run.id] = held
+        self._empty.clear()
+
+    def remove(self, held: HeldTask) -> None:
+        if self._held.get(held.task_run.id) is held:
+            del self._held[held.task_run.id]
+        if not self._held:
+            self._empty.set()
+
+    def stop(self, task_run_ids: Sequence[UUID]) -> None:
+        for task_run_id in task_run_ids:
+            if held := self._held.get(task_run_id):
+                held.stop.set()
+
+    async def until_empty(self) -> None:
+        await self._empty.wait()

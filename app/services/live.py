@@ -1,0 +1,168 @@
+"""Live feeds: what the database tells, pushed to whoever follows, with one reader for each topic and process.
+
+A follower is attached to the feed first and then catches up from its own cursor to the place where the feed stands:
+nothing is lost between the two, and nothing comes twice. A follower that cannot keep up is detached and catches up
+again from the database, so that it never slows the others or holds their memory.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Generic, TypeVar
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from app.messaging.bell import Bell
+
+Row = TypeVar("Row")
+PAGE = 500
+BACKLOG = 64  # batches that may wait for one follower
+RETRY_DELAY = 1.0
+
+log = structlog.get_logger()
+
+
+class Batch(Generic[Row]):
+    """Rows that are told together; followers of the same selection share its encoded form."""
+
+    __slots__ = ("cursor", "encoded", "rows")
+
+    def __init__(self, rows: Sequence[Row], cursor: int) -> None:
+        self.rows = rows
+        self.cursor = cursor
+        self.encoded: dict[Hashable, asyncio.Future[bytes]] = {}
+
+
+Fetch = Callable[[int, int], Awaitable[Sequence[Row]]]  # (after, limit) -> rows in order
+Position = Callable[[Row], int]
+
+
+class Feed(Generic[Row]):
+    """One topic: a reader that fetches each new row once, and the followers that it hands the batches to."""
+
+    def __init__(self, *, topic: str, bell: Bell, fetch: Fetch[Row], position: Position[Row]) -> None:
+        self._topic = topic
+        self._bell = bell
+        self._fetch = fetch
+        self._position = position
+        self._followers: set[_Follower[Row]] = set()
+        self._rung = asyncio.Event()
+        self._at: int | None = None
+        self.users = 0
+
+    async def run(self, ready: asyncio.Event) -> None:
+        """Read until cancelled; `ready` is set as soon as no ring can be missed any more."""
+        async with self._bell.listening(self._topic, self._rung.set):
+            ready.set()
+            while True:
+                await self._rung.wait()
+                self._rung.clear()
+                try:
+                    await self._read()
+                except (DBAPIError, OSError, TimeoutError) as error:
+                    log.warning("feed.read_failed", topic=self._topic, reason=str(error))
+                    await asyncio.sleep(RETRY_DELAY)
+                    self._rung.set()
+
+    async def _read(self) -> None:
+        while self._at is not None:
+            rows = await self._fetch(self._at, PAGE)
+            if not rows:
+                return
+            batch = Batch(rows, self._position(rows[-1]))
+            self._at = batch.cursor
+            for follower in self._followers:
+                follower.push(batch)
+            if len(rows) < PAGE:
+                return
+
+    async def follow(self, after: int) -> AsyncIterator[Batch[Row]]:
+        """Batches of all rows after the position `after`, then of every new one, without end."""
+        cursor = after
+        while True:
+            rows = await self._fetch(cursor, PAGE)
+            if rows:
+                batch = Batch(rows, self._position(rows[-1]))
+                cursor = batch.cursor
+                yield batch
+            if len(rows) == PAGE:
+                continue
+            if self._at is not None and self._at > cursor:
+                continue
+            if self._at is None or not self._followers:
+                self._at = cursor
+            follower = _Follower[Row]()
+            self._followers.add(follower)
+            self._rung.set()  # a row that came between the look and the attachment is read now
+            try:
+                async for batch in follower.batches():
+                    fresh = self._past(cursor, batch)
+                    if fresh is not None:
+                        cursor = fresh.cursor
+                        yield fresh
+            finally:
+                self._followers.discard(follower)
+
+    def _past(self, cursor: int, batch: Batch[Row]) -> Batch[Row] | None:
+        """What of a batch lies past the cursor: a reader that stood behind tells again what was caught up with."""
+        if batch.cursor <= cursor:
+            return None
+        if self._position(batch.rows[0]) > cursor:
+            return batch
+        return Batch([row for row in batch.rows if self._position(row) > cursor], batch.cursor)
+
+
+class _Follower(Generic[Row]):
+    """The waiting batches of one follower; on overflow it ends, and its owner catches up by its cursor."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Batch[Row]] = deque()
+        self._news = asyncio.Event()
+        self._overflown = False
+
+    def push(self, batch: Batch[Row]) -> None:
+        if len(self._waiting) >= BACKLOG:
+            self._overflown = True
+            self._waiting.clear()
+        if not self._overflown:
+            self._waiting.append(batch)
+        self._news.set()
+
+    async def batches(self) -> AsyncIterator[Batch[Row]]:
+        while not self._overflown:
+            await self._news.wait()
+            self._news.clear()
+            while self._waiting and not self._overflown:
+                yield self._waiting.popleft()
+
+
+class Feeds:
+    """The feeds of this process; each runs while somebody uses it."""
+
+    def __init__(self, *, bell: Bell) -> None:
+        self._bell = bell
+        self._feeds: dict[str, Feed[Any]] = {}
+        self._readers: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
+
+    @asynccontextmanager
+    async def using(
+        self, key: str, *, topic: str, fetch: Fetch[Row], position: Position[Row]
+    ) -> AsyncIterator[Feed[Row]]:
+        """The feed of this key, read at each ring of the topic, as long as the block lasts."""
+        feed: Feed[Row] | None = self._feeds.get(key)
+        if feed is None:
+            feed = Feed(topic=topic, bell=self._bell, fetch=fetch, position=position)
+            ready = asyncio.Event()
+            self._feeds[key] = feed
+            self._readers[key] = (asyncio.create_task(feed.run(ready), name=f"feed {key}"), ready)
+        feed.users += 1
+        try:
+            await self._readers[key][1].wait()
+            yield feed
+        finally:
+            feed.users -= 1
+            if not feed.users:
+                del self._feeds[key]
+                self._readers.pop(key)[0].cancel()

@@ -1,0 +1,42 @@
+"""The end of a run: rolled up in the transaction that ends its last task run."""
+
+from datetime import datetime
+from uuid import UUID
+
+from app.domain.graph import descendants
+from app.domain.status import TaskRunStatus, roll_up
+from app.models import TaskRun
+from app.store.ledger import Ledger
+from app.store.unit_of_work import UnitOfWork
+
+
+async def finish_if_done(unit: UnitOfWork, ledger: Ledger, run_id: UUID, *, ended: int, at: datetime) -> bool:
+    """Count off `ended` task runs; where none is open any more, end the run and set the playground free."""
+    if await ledger.close_tasks(run_id, ended) > 0:
+        return False
+    run = await unit.runs.fresh(run_id)
+    if run is None:
+        return False
+    status = roll_up(await unit.runs.statuses(run_id), cancel_requested=run.cancel_requested)
+    started = {} if run.started_at is not None else {"started_at": at}
+    if not await ledger.transition_run(run_id, status, at=at, ended_at=at, **started):
+        return False
+    if ledger.playground.active_run_id == run_id:
+        ledger.change_playground(active_run_id=None)
+    return True
+
+
+async def fail_dependents(unit: UnitOfWork, ledger: Ledger, failed: TaskRun, *, at: datetime) -> int:
+    """Everything that depends on a failed task run is UPSTREAM_FAILED; tells how many that were."""
+    below = descendants(await unit.runs.children_of_run(failed.run_id), failed.id)
+    if not below:
+        return 0
+    ended = await ledger.transition_all(
+        failed.run_id,
+        TaskRunStatus.UPSTREAM_FAILED,
+        at=at,
+        among=below,
+        message=f"«{failed.name}» failed.",
+        ended_at=at,
+    )
+    return len(ended)
