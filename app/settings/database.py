@@ -17,6 +17,7 @@ from app.settings.secret_url import SecretUrl
 from app.settings.section import CamelSection, cross_fault
 
 PLACEHOLDER_PASSWORDS = frozenset({"your-password", "your_password", "your_root_password"})
+_UTF8 = {"charset": "utf8mb4"}
 _PLACEHOLDER_DATABASE = "your_database"
 _ASYNC_DRIVERS = {
     "mysql": "mysql+asyncmy",
@@ -30,7 +31,10 @@ _ASYNC_DRIVERS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatabaseAddress:
-    """What a driver needs to connect; `options` are the URL's own, `connect_args` what they mean to the driver."""
+    """What a driver needs to connect.
+
+    `options` are a JDBC URL's own, and `connect_args` is what they mean to the driver, for `create_async_engine`.
+    """
 
     drivername: str
     host: str | None = None
@@ -39,6 +43,7 @@ class DatabaseAddress:
     user: str | None = None
     password: SecretStr | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
     connect_args: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -54,7 +59,7 @@ class DatabaseAddress:
             host=self.host,
             port=self.port,
             database=self.database,
-            query={"charset": "utf8mb4"} if not self.is_sqlite else self.options,
+            query=self.query,
         )
 
 
@@ -74,14 +79,16 @@ def read_address(url: str, *, user: str | None, password: SecretStr | None) -> D
             user=user or parts.user,
             password=password or (SecretStr(parts.password) if parts.password else None),
             options=parts.options,
+            query=_UTF8,
             connect_args=arguments,
         )
     try:
         made = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError
         made = None
     if made is None or made.drivername not in _ASYNC_DRIVERS:
         raise ValueError("this is neither a JDBC URL nor a SQLAlchemy URL of MariaDB, MySQL or SQLite")
+    query = {name: value if isinstance(value, str) else value[-1] for name, value in made.query.items()}
     return DatabaseAddress(
         drivername=_ASYNC_DRIVERS[made.drivername],
         host=made.host,
@@ -89,7 +96,7 @@ def read_address(url: str, *, user: str | None, password: SecretStr | None) -> D
         database=made.database,
         user=user or made.username,
         password=password or (SecretStr(str(made.password)) if made.password else None),
-        options={name: value if isinstance(value, str) else value[-1] for name, value in made.query.items()},
+        query=query if made.drivername.startswith("sqlite") else _UTF8 | query,
     )
 
 
@@ -133,7 +140,7 @@ class DatabaseSettings(CamelSection):
     @property
     def unused_options(self) -> tuple[str, ...]:
         """Options of the JDBC URL that concern Java's drivers alone."""
-        return () if self.address.is_sqlite else tuple(sorted(set(self.address.options) - USED_OPTIONS - {"charset"}))
+        return tuple(sorted(set(self.address.options) - USED_OPTIONS))
 
     @property
     def is_placeholder(self) -> bool:

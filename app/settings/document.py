@@ -46,7 +46,7 @@ def read_document(path: FilePath) -> Tree:
         raise _unreadable(path, f"the file cannot be read: {error.strerror}") from error
     try:
         tree = yaml.load(text, Loader=_Loader)  # noqa: S506  a subclass of the safe loader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-13-01 is a ValueError
         # The error's own text quotes the line, which may hold a password.
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""

@@ -1,5 +1,6 @@
 """What every section of the settings has in common: frozen, closed to unknown keys, and strict where YAML is lax."""
 
+from datetime import date
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -28,11 +29,8 @@ class Section(BaseModel):
         annotation = required_part(cls.model_fields[info.field_name or ""].annotation)
         if isinstance(value, bool) and annotation in {int, float}:
             raise PydanticCustomError("wrong_kind", "this is no number")
-        if (
-            isinstance(value, bool | int | float)
-            and isinstance(annotation, type)
-            and issubclass(annotation, str | SecretStr)
-        ):
+        is_text = isinstance(annotation, type) and issubclass(annotation, str | SecretStr)
+        if is_text and isinstance(value, bool | int | float | date):
             raise PydanticCustomError("wrong_kind", "YAML does not read this as text; put it in quotes")
         return value
 
