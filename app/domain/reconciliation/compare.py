@@ -1,0 +1,96 @@
+"""The entry: compares two sides and gives one result, the same by every method."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from app.domain.reconciliation.bloom import COUNT_WEIGHT, FilteredComparison
+from app.domain.reconciliation.estimate import estimate
+from app.domain.reconciliation.exact import compare_exactly
+from app.domain.reconciliation.mapping import ColumnMapping, check_mapping
+from app.domain.reconciliation.method import choose_method
+from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions, Thresholds
+from app.domain.reconciliation.pairing import Pairing
+from app.domain.reconciliation.progress import Meter
+from app.domain.reconciliation.records import Side
+from app.domain.reconciliation.result import DifferenceKind, ReconciliationResult
+from app.domain.reconciliation.rows import sources
+from app.domain.reconciliation.tally import DifferenceSink, Tally
+from app.domain.reconciliation.tolerance import Tolerance
+
+_READINGS = {True: 3.0, False: 2.0}  # fill and sift, and verify or not, in readings of the files
+
+
+def compare(
+    left: Side,
+    right: Side,
+    mapping: Sequence[ColumnMapping],
+    options: ReconciliationOptions,
+    *,
+    thresholds: Thresholds,
+    spill_dir: Path,
+    differences: DifferenceSink = lambda _: None,
+    sample_limit: int = 100,
+    progress: Callable[[float], None] = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> ReconciliationResult:
+    """Compares the mapped columns row by row; `differences` hears of every differing row, in no particular order.
+
+    `progress` hears a share of the bytes to read that rises to 1.0. Raises InvalidError for a mapping that does not
+    fit, MalformedError for a side that is no CSV table, UnavailableError where `spill_dir` has no room, and
+    ComparisonCancelledError soon after `cancelled` says so.
+    """
+    check_mapping(mapping)
+    method = choose_method(
+        left_bytes=left.size_bytes, right_bytes=right.size_bytes, options=options, thresholds=thresholds
+    )
+    left_rows, right_rows = sources(left, right, mapping, options)
+    tally = Tally(mapping=mapping, sample_limit=sample_limit, sink=differences)
+    readings = 1.0 if method is ReconciliationMethod.EXACT else _READINGS[options.verify] + COUNT_WEIGHT
+    meter = Meter(
+        total_bytes=round((left.size_bytes + right.size_bytes) * readings), report=progress, cancelled=cancelled
+    )
+    keyed = any(pair.key for pair in mapping)
+    tolerance = Tolerance(absolute=options.absolute_tolerance, relative=options.relative_tolerance)
+    pairing = Pairing(tolerance=tolerance, keyed=keyed, check=meter.check)
+    rate: float | None = None
+    if method is ReconciliationMethod.EXACT:
+        compare_exactly(left=left_rows, right=right_rows, tally=tally, pairing=pairing, keyed=keyed, meter=meter)
+    elif options.verify:
+        comparison = FilteredComparison(
+            left=left_rows, right=right_rows, tally=tally, thresholds=thresholds, meter=meter
+        )
+        comparison.verified(pairing=pairing, keyed=keyed, spill_folder=spill_dir)
+    else:
+        rate = estimate(left=left_rows, right=right_rows, tally=tally, keyed=keyed, thresholds=thresholds, meter=meter)
+    meter.finish()
+    return _result(tally, mapping=mapping, options=options, method=method, false_positive_rate=rate)
+
+
+def _result(
+    tally: Tally,
+    *,
+    mapping: Sequence[ColumnMapping],
+    options: ReconciliationOptions,
+    method: ReconciliationMethod,
+    false_positive_rate: float | None,
+) -> ReconciliationResult:
+    common, changed = tally.counts[DifferenceKind.COMMON], tally.counts[DifferenceKind.CHANGED]
+    differing = changed + tally.counts[DifferenceKind.LEFT_ONLY] + tally.counts[DifferenceKind.RIGHT_ONLY]
+    if not tally.left_rows and not tally.right_rows:
+        tally.warnings.append("Both sides have a header and no rows: nothing was compared.")
+    return ReconciliationResult(
+        matched=options.pass_when.holds(differing_rows=differing, all_rows=common + differing),
+        left_row_count=tally.left_rows,
+        right_row_count=tally.right_rows,
+        common_row_count=common,
+        changed_row_count=changed,
+        left_only_row_count=tally.counts[DifferenceKind.LEFT_ONLY],
+        right_only_row_count=tally.counts[DifferenceKind.RIGHT_ONLY],
+        exact=false_positive_rate is None,
+        false_positive_rate=false_positive_rate,
+        method=method,
+        mapping=tuple(mapping),
+        columns=tally.columns() if false_positive_rate is None else (),
+        samples=tally.samples(),
+        warnings=tuple(tally.warnings),
+    )
