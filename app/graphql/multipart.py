@@ -1,0 +1,136 @@
+"""Uploads: multipart forms as the GraphQL multipart request specification has them, spooled to disk."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from app.graphql.masking import TransportCode
+from app.graphql.requests import BadRequestError, GraphQLRequest, graphql_request, parse_json
+
+# A browser sends a multipart form across origins without asking first; a header of its own makes it ask.
+PREFLIGHT_HEADERS = ("graphql-require-preflight", "apollo-require-preflight", "x-requested-with")
+MAX_PATHS_PER_FILE = 10
+MAX_INDEX_DIGITS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadLimits:
+    """What one form may carry."""
+
+    max_body_bytes: int = 64 * 2**20
+    max_operations_bytes: int = 2**20
+    max_files: int = 10
+
+
+class _BodyTooLargeError(MultiPartException):
+    """Raised inside the form parser, which closes its files and lets it through."""
+
+
+class Upload:
+    """A parsed form; its files are closed by `close`, after the operation."""
+
+    def __init__(self, *, request: GraphQLRequest, form: FormData) -> None:
+        self.request = request
+        self._form = form
+
+    async def close(self) -> None:
+        await self._form.close()
+
+
+async def read_upload(request: Request, *, limits: UploadLimits) -> Upload:
+    """Reads the form and puts its files in place of the nulls that `map` names; raises BadRequestError."""
+    if not any(request.headers.get(name) for name in PREFLIGHT_HEADERS):
+        raise BadRequestError(
+            "Uploads need the header GraphQL-Require-Preflight: 1, so that no foreign page can send them.",
+            status=HTTPStatus.FORBIDDEN,
+            code=TransportCode.FORBIDDEN,
+        )
+    parser = MultiPartParser(
+        request.headers,
+        _bounded(request, limits.max_body_bytes),
+        max_files=limits.max_files,
+        max_fields=10,
+        max_part_size=limits.max_operations_bytes,
+    )
+    try:
+        form = await parser.parse()
+    except _BodyTooLargeError as error:
+        raise too_large(limits.max_body_bytes) from error
+    except MultiPartException as error:
+        raise BadRequestError(f"The multipart form cannot be read: {error.message.rstrip('.')}.") from error
+    try:
+        return Upload(request=_request_of(form), form=form)
+    except BadRequestError:
+        await form.close()
+        raise
+
+
+def too_large(max_bytes: int) -> BadRequestError:
+    """Gives the refusal of a body over the limit."""
+    return BadRequestError(
+        f"The request is larger than {max_bytes:,} bytes.",
+        status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        code=TransportCode.TOO_LARGE,
+        headers={"connection": "close"},
+    )
+
+
+async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > max_bytes:
+            raise _BodyTooLargeError("too large")
+        yield chunk
+
+
+def _request_of(form: FormData) -> GraphQLRequest:
+    operations = parse_json(_text(form, "operations"), what="The field `operations`")
+    places = parse_json(_text(form, "map"), what="The field `map`")
+    request = graphql_request(operations, what="The field `operations`")
+    if not isinstance(places, dict):
+        raise BadRequestError('The field `map` has to be a JSON object, such as {"0": ["variables.file"]}.')
+    for key, paths in places.items():
+        file = form.get(key)
+        if not isinstance(file, UploadFile):
+            raise BadRequestError(f"`map` names the file '{key}', which the form does not carry.")
+        if not isinstance(paths, list) or not 0 < len(paths) <= MAX_PATHS_PER_FILE:
+            raise BadRequestError(f"`map` has to give a list of 1 to {MAX_PATHS_PER_FILE} paths for the file '{key}'.")
+        for path in paths:
+            _put(operations, path, file)
+    return request
+
+
+def _text(form: FormData, name: str) -> str:
+    value = form.get(name)
+    if not isinstance(value, str):
+        raise BadRequestError(f"The multipart form has to have the field `{name}`, before its files.")
+    return value
+
+
+def _put(operations: dict[str, Any], path: object, file: UploadFile) -> None:
+    """Replaces the null at `path`, such as `variables.files.0`."""
+    keys = path.split(".") if isinstance(path, str) else []
+    node: Any = operations
+    for key in keys[:-1]:
+        node = _child(node, key)
+    if keys[:1] != ["variables"] or _child(node, keys[-1]) is not None or not _holds(node, keys[-1]):
+        raise BadRequestError(f"`map` names the path {path!r}; it has to lead to a null inside `variables`.")
+    node[int(keys[-1]) if isinstance(node, list) else keys[-1]] = file
+
+
+def _child(node: Any, key: str) -> Any:
+    if not _holds(node, key):
+        return None
+    return node[int(key)] if isinstance(node, list) else node[key]
+
+
+def _holds(node: Any, key: str) -> bool:
+    if isinstance(node, list):
+        return key.isascii() and key.isdigit() and len(key) <= MAX_INDEX_DIGITS and int(key) < len(node)
+    return isinstance(node, dict) and key in node

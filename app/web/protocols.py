@@ -1,0 +1,168 @@
+"""uvicorn's protocols with an end that always comes: a peer that stops reading is cut off."""
+
+import asyncio
+from asyncio.transports import BaseTransport
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+CLOSE_SECONDS = 5.0  # for unsent bytes after a close
+STALL_SECONDS = 15.0  # without the peer taking a single byte
+TEXT_FRAME = 0x81
+MAX_SHORT_BYTES = 125
+MAX_MEDIUM_BYTES = 65_535
+
+# The same name as in app.graphql.channel, where the promise is written down; neither package knows the other.
+CHANNEL_EXTENSION = "data-phantom.channel"
+
+
+class FinalTransport:
+    """A transport that ends: `close` alone waits for a flush, which a peer can put off for ever."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._abort: asyncio.TimerHandle | None = None
+        self._check: asyncio.TimerHandle | None = None
+        self._unsent_bytes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        self._transport.close()
+        if self._abort is None:
+            self._abort = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
+
+    def watch_stall(self) -> None:
+        """Starts to look whether the peer takes anything."""
+        self._unsent_bytes = self._transport.get_write_buffer_size()
+        self._check = self._loop.call_later(STALL_SECONDS, self._abort_if_stalled)
+
+    def unwatch_stall(self) -> None:
+        if self._check is not None:
+            self._check.cancel()
+            self._check = None
+
+    def lost(self) -> None:
+        """Forgets the timers: there is nothing left to abort."""
+        self.unwatch_stall()
+        if self._abort is not None:
+            self._abort.cancel()
+
+    def _abort_if_stalled(self) -> None:
+        # A slow peer of a long answer is not stalled, though its buffer stays above the mark.
+        if self._transport.get_write_buffer_size() >= self._unsent_bytes:
+            self._transport.abort()
+        else:
+            self.watch_stall()
+
+
+def _final(transport: BaseTransport) -> FinalTransport:
+    # An upgraded connection hands its transport on.
+    return transport if isinstance(transport, FinalTransport) else FinalTransport(cast("asyncio.Transport", transport))
+
+
+class HTTPProtocol(HttpToolsProtocol):
+    """HTTP/1.1 by httptools."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        self._final = _final(transport)
+        super().connection_made(cast("asyncio.Transport", self._final))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._final.lost()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._final.watch_stall()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._final.unwatch_stall()
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """A websocket that is its application's channel as well: see Channel in app.graphql.channel."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        self._final = _final(transport)
+        self.close_timeout = CLOSE_SECONDS
+        super().connection_made(cast("asyncio.Transport", self._final))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._final.lost()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._final.watch_stall()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._final.unwatch_stall()
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:  # else the handshake was refused, and there is no application
+            extensions = cast("dict[str, Any]", self.scope["extensions"])
+            extensions[CHANNEL_EXTENSION] = self
+
+    def send_receive_event_to_app(self) -> None:
+        # uvicorn logs a traceback for text that is not UTF-8, and any client can send that.
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(1007, "Text has to be UTF-8")
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
+    @property
+    def backlog_bytes(self) -> int:
+        return 0 if self.disconnected else self.transport.get_write_buffer_size()
+
+    @property
+    def is_congested(self) -> bool:
+        return not self.writable.is_set()
+
+    @property
+    def _is_open(self) -> bool:
+        return self.handshake_complete and not (self.close_sent or self.disconnected or self.transport.is_closing())
+
+    def write(self, text: bytes) -> None:
+        """Sends one text message, or drops it on a socket that is closed."""
+        if not self._is_open:
+            return
+        size = len(text)
+        if size <= MAX_SHORT_BYTES:
+            header = bytes((TEXT_FRAME, size))
+        elif size <= MAX_MEDIUM_BYTES:
+            header = bytes((TEXT_FRAME, 126)) + size.to_bytes(2, "big")
+        else:
+            header = bytes((TEXT_FRAME, 127)) + size.to_bytes(8, "big")
+        # No extension is negotiated, so the frame is the payload behind its length.
+        self.transport.write(header + text)
+
+    def close(self, code: int, reason: str) -> None:
+        """Sends the close frame at once, congested or not; the application reads a disconnect next."""
+        if not self._is_open or self.conn.close_rcvd is not None:
+            return
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.close)
+
+    async def drained(self) -> None:
+        """Waits until the peer has read most of what was written, or is gone."""
+        await self.writable.wait()
