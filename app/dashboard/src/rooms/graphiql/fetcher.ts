@@ -1,6 +1,6 @@
 // How GraphiQL reaches the server: POST for queries and mutations, a websocket for subscriptions, one session for both.
 import type { Fetcher, FetcherParams } from "@graphiql/toolkit";
-import { type DocumentNode, type ExecutionResult, getOperationAST } from "graphql";
+import { type ExecutionResult, getOperationAST, type OperationDefinitionNode, parse } from "graphql";
 import { GRAPHQL_PATH } from "../../api/graphql";
 import type { SocketPool, TypedHeaders } from "./sockets";
 
@@ -8,17 +8,25 @@ type Result = ExecutionResult<Record<string, unknown>>;
 
 /** The session's token goes with every request, unless the person typed an Authorization header. */
 export function createFetcher(accessToken: () => Promise<string | null>, sockets: SocketPool): Fetcher {
-  return (operation, options) => {
+  return (params, options) => {
     const typed: TypedHeaders = options?.headers ?? {};
-    if (isSubscription(options?.documentAST, operation.operationName)) {
-      return sockets.subscribe(operation, typed);
-    }
-    return post(operation, typed, accessToken);
+    const chosen = chosenOperation(params);
+    const operation = chosen === null ? params : { ...params, operationName: chosen.name?.value ?? null };
+    return chosen?.operation === "subscription" ? sockets.subscribe(operation, typed) : post(operation, typed, accessToken);
   };
 }
 
-function isSubscription(document: DocumentNode | undefined, operationName: string | null | undefined): boolean {
-  return document !== undefined && getOperationAST(document, operationName)?.operation === "subscription";
+/**
+ * GraphiQL's own document and operation name lag behind the text by a moment: who changes the tab and runs at once
+ * would send the one before. So: the named operation if the text has it, else its only one; null lets the server say why.
+ */
+function chosenOperation({ query, operationName }: FetcherParams): OperationDefinitionNode | null {
+  try {
+    const document = parse(query);
+    return (operationName && getOperationAST(document, operationName)) || (getOperationAST(document) ?? null);
+  } catch {
+    return null;
+  }
 }
 
 async function post(operation: FetcherParams, typed: TypedHeaders, accessToken: () => Promise<string | null>): Promise<Result> {

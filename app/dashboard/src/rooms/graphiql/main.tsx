@@ -14,8 +14,13 @@ import { GraphiQLPage } from "./GraphiQLPage";
 
 const keeper = new SessionKeeper(window.sessionStorage);
 
-createRoot(document.getElementById("root") as HTMLElement).render(
-  <StrictMode>
-    <GraphiQLPage keeper={keeper} />
-  </StrictMode>,
-);
+function render() {
+  createRoot(document.getElementById("root") as HTMLElement).render(
+    <StrictMode>
+      <GraphiQLPage keeper={keeper} />
+    </StrictMode>,
+  );
+}
+
+// The editor measures its characters once, so its face must be there before it is.
+document.fonts.load('15px "Fira Code"').then(render, render);

@@ -2,14 +2,17 @@
 
 const COLUMNS = 5;
 const ROWS = 6;
-const CELL = { width: 44, height: 22, gap: 6 };
+const CELL = { width: 42, height: 20 };
+const PITCH = { x: 62, y: 36 }; // wide enough for a cell and its phantom to be seen as a pair
 const DIFFERING = new Set(["3:1", "2:4"]);
 
 export function Phantom() {
   return (
-    <svg className="phantom" viewBox="0 0 330 246" aria-hidden="true" focusable="false">
-      <g transform="translate(54 54)">{cells("phantom-ghost")}</g>
-      <g transform="translate(12 18)">{cells("phantom-solid")}</g>
+    <svg className="phantom" viewBox="0 0 310 220" aria-hidden="true" focusable="false">
+      <g transform="translate(4 6)">{cells("phantom-solid")}</g>
+      <g className="phantom-over" transform="translate(15 16)">
+        {cells("phantom-ghost")}
+      </g>
     </svg>
   );
 }
@@ -24,8 +27,8 @@ function cells(className: string) {
       <rect
         key={place}
         className={`${className}${differs}${row === 0 ? " phantom-header" : ""}`}
-        x={column * (CELL.width + CELL.gap)}
-        y={row * (CELL.height + CELL.gap)}
+        x={column * PITCH.x}
+        y={row * PITCH.y}
         width={CELL.width}
         height={CELL.height}
         rx="3"
