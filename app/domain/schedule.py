@@ -6,9 +6,22 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from cron_descriptor import FormatError, MissingFieldError, Options, WrongArgumentError, get_description
 from croniter import CroniterError, croniter
 
 from app.domain.errors import InvalidError
+
+
+FIELDS_WITH_SECONDS = 6
+ALIASES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
 
 
 class CatchupPolicy(StrEnum):
@@ -54,6 +67,20 @@ class Schedule:
             if fire > last:  # a clock put back repeats an hour: a fire is told once
                 last = fire
                 yield fire
+
+    def in_words(self) -> str:
+        """The expression in English, such as «At 06:30»."""
+        expression = ALIASES.get(self.cron.strip().lower(), self.cron)
+        fields = expression.split()
+        if len(fields) == FIELDS_WITH_SECONDS:  # croniter has the seconds last, the descriptor first
+            expression = " ".join([fields[-1], *fields[:-1]])
+        options = Options()
+        options.use_24hour_time_format = True
+        try:
+            words: str = get_description(expression, options)
+        except (FormatError, MissingFieldError, WrongArgumentError, ValueError, IndexError):
+            return self.cron  # croniter knows forms, such as `L`, that the descriptor does not
+        return f"{words} ({self.timezone})"
 
     def next_fire_time(self, *, after: datetime) -> datetime:
         return next(self.fire_times(after=after))

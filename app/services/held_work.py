@@ -1,7 +1,8 @@
 """The work that this process holds: what runs, how to stop it, and the log lines that wait to be written."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -65,6 +66,7 @@ class HeldWork:
 
     def __init__(self) -> None:
         self._held: dict[UUID, HeldTask] = {}
+        self._comparisons: dict[UUID, asyncio.Event] = {}
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -84,10 +86,22 @@ class HeldWork:
         if not self._held:
             self._empty.set()
 
-    def stop(self, task_run_ids: Sequence[UUID]) -> None:
-        for task_run_id in task_run_ids:
-            if held := self._held.get(task_run_id):
+    @contextmanager
+    def watching(self, reconciliation_run_id: UUID) -> Iterator[asyncio.Event]:
+        """Hold a comparison; the event is set once it is to be cancelled."""
+        stop = self._comparisons[reconciliation_run_id] = asyncio.Event()
+        try:
+            yield stop
+        finally:
+            del self._comparisons[reconciliation_run_id]
+
+    def stop(self, ids: Iterable[UUID]) -> None:
+        """Task runs and reconciliation runs alike."""
+        for id_ in ids:
+            if held := self._held.get(id_):
                 held.stop.set()
+            elif stop := self._comparisons.get(id_):
+                stop.set()
 
     async def until_empty(self) -> None:
         await self._empty.wait()

@@ -71,7 +71,10 @@ class Lease:
     async def beat(self) -> None:
         await self.register()
         async with self._database.read() as unit:
-            cancelled = await unit.runs.held_and_cancelled(self._worker_id)
+            cancelled = [
+                *await unit.runs.held_and_cancelled(self._worker_id),
+                *await unit.reconciliations.held_and_cancelled(self._worker_id),
+            ]
             claimed = await unit.runs.held_by(self._worker_id) if self._kind == KIND else ()
         self._held.stop(cancelled)
         oldest = utc_now() - SETTLE_AGE

@@ -37,16 +37,20 @@ class Batch(Generic[Row]):
 
 Fetch = Callable[[int, int], Awaitable[Sequence[Row]]]  # (after, limit) -> rows in order
 Position = Callable[[Row], int]
+Over = Callable[[], Awaitable[bool]]  # whether no row can come any more; asked before the rows are fetched
 
 
 class Feed(Generic[Row]):
     """One topic: a reader that fetches each new row once, and the followers that it hands the batches to."""
 
-    def __init__(self, *, topic: str, bell: Bell, fetch: Fetch[Row], position: Position[Row]) -> None:
+    def __init__(
+        self, *, topic: str, bell: Bell, fetch: Fetch[Row], position: Position[Row], over: Over | None
+    ) -> None:
         self._topic = topic
         self._bell = bell
         self._fetch = fetch
         self._position = position
+        self._over = over
         self._followers: set[_Follower[Row]] = set()
         self._rung = asyncio.Event()
         self._at: int | None = None
@@ -68,20 +72,24 @@ class Feed(Generic[Row]):
 
     async def _read(self) -> None:
         while self._at is not None:
+            over = self._over is not None and await self._over()
             rows = await self._fetch(self._at, PAGE)
-            if not rows:
-                return
-            batch = Batch(rows, self._position(rows[-1]))
-            self._at = batch.cursor
-            for follower in self._followers:
-                follower.push(batch)
+            if rows:
+                batch = Batch(rows, self._position(rows[-1]))
+                self._at = batch.cursor
+                for follower in self._followers:
+                    follower.push(batch)
             if len(rows) < PAGE:
+                if over:
+                    for follower in self._followers:
+                        follower.finish()
                 return
 
     async def follow(self, after: int) -> AsyncIterator[Batch[Row]]:
-        """Batches of all rows after the position `after`, then of every new one, without end."""
+        """Batches of all rows after the position `after`, then of every new one, until the feed is over."""
         cursor = after
         while True:
+            over = self._over is not None and await self._over()
             rows = await self._fetch(cursor, PAGE)
             if rows:
                 batch = Batch(rows, self._position(rows[-1]))
@@ -89,6 +97,8 @@ class Feed(Generic[Row]):
                 yield batch
             if len(rows) == PAGE:
                 continue
+            if over:
+                return
             if self._at is not None and self._at > cursor:
                 continue
             if self._at is None or not self._followers:
@@ -104,6 +114,8 @@ class Feed(Generic[Row]):
                         yield fresh
             finally:
                 self._followers.discard(follower)
+            if follower.finished:
+                return
 
     def _past(self, cursor: int, batch: Batch[Row]) -> Batch[Row] | None:
         """What of a batch lies past the cursor: a reader that stood behind tells again what was caught up with."""
@@ -121,6 +133,11 @@ class _Follower(Generic[Row]):
         self._waiting: deque[Batch[Row]] = deque()
         self._news = asyncio.Event()
         self._overflown = False
+        self.finished = False
+
+    def finish(self) -> None:
+        self.finished = True
+        self._news.set()
 
     def push(self, batch: Batch[Row]) -> None:
         if len(self._waiting) >= BACKLOG:
@@ -136,6 +153,8 @@ class _Follower(Generic[Row]):
             self._news.clear()
             while self._waiting and not self._overflown:
                 yield self._waiting.popleft()
+            if self.finished and not self._waiting:
+                return
 
 
 class Feeds:
@@ -148,12 +167,12 @@ class Feeds:
 
     @asynccontextmanager
     async def using(
-        self, key: str, *, topic: str, fetch: Fetch[Row], position: Position[Row]
+        self, key: str, *, topic: str, fetch: Fetch[Row], position: Position[Row], over: Over | None = None
     ) -> AsyncIterator[Feed[Row]]:
         """The feed of this key, read at each ring of the topic, as long as the block lasts."""
         feed: Feed[Row] | None = self._feeds.get(key)
         if feed is None:
-            feed = Feed(topic=topic, bell=self._bell, fetch=fetch, position=position)
+            feed = Feed(topic=topic, bell=self._bell, fetch=fetch, position=position, over=over)
             ready = asyncio.Event()
             self._feeds[key] = feed
             self._readers[key] = (asyncio.create_task(feed.run(ready), name=f"feed {key}"), ready)

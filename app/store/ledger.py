@@ -14,7 +14,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 
-from app.domain.events import Outbox, playground_topic
+from app.domain.events import Outbox, log_topic, playground_topic
 from app.domain.status import (
     RUN_TRANSITIONS,
     TASK_RUN_TRANSITIONS,
@@ -127,6 +127,8 @@ class Ledger:
         message: str | None = None,
     ) -> None:
         """Append an event of this transaction to the log."""
+        if task_run_id is not None and TaskRunStatus(status).ended:
+            self._outbox.ring(log_topic(task_run_id))  # whoever follows the log learns that it is complete
         self._sequence += 1
         self._events.append(
             {

@@ -127,7 +127,8 @@ class ReconciliationStore:
         )
         if not isinstance(result, CursorResult) or not result.rowcount:
             return False
-        await self.add_event(run, target, at=at, progress=values.get("progress", run.progress), message=message)
+        progress = values.get("progress", run.progress)
+        await self.add_event(run.id, target, sequence=sequence, at=at, progress=progress, message=message)
         return True
 
     async def report_progress(
@@ -139,28 +140,30 @@ class ReconciliationStore:
             .values(progress=progress, event_sequence=run.event_sequence + 1),
             execution_options={"synchronize_session": False},
         )
-        await self.add_event(run, run.status, at=at, progress=progress, message=message)
+        sequence = run.event_sequence + 1
+        await self.add_event(run.id, run.status, sequence=sequence, at=at, progress=progress, message=message)
 
     async def add_event(
         self,
-        run: ReconciliationRun,
+        run_id: UUID,
         status: ReconciliationStatus,
         *,
+        sequence: int,
         at: datetime,
         progress: float,
         message: str | None,
     ) -> None:
         await self._session.execute(
             insert(ReconciliationEvent).values(
-                reconciliation_run_id=run.id,
-                sequence=run.event_sequence + 1,
+                reconciliation_run_id=run_id,
+                sequence=sequence,
                 at=at,
                 status=status,
                 progress=progress,
                 message=message[:500] if message else None,
             )
         )
-        self._outbox.ring(reconciliation_topic(run.id))
+        self._outbox.ring(reconciliation_topic(run_id))
 
     async def request_cancel(self, run_id: UUID) -> None:
         await self._session.execute(

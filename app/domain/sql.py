@@ -1,0 +1,67 @@
+"""What a task's text says about itself, found by parsing it in its dialect."""
+
+from dataclasses import dataclass
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError, SqlglotError
+
+from app.domain.tasks import TaskType
+
+DIALECTS = {
+    TaskType.HIVE: "hive",
+    TaskType.PRESTO: "presto",
+    TaskType.SPARK_SQL: "spark",
+    TaskType.MYSQL: "mysql",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputField:
+    name: str
+    expression: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueryFields:
+    """`complete` is False where a `*` hides columns or the text gives no columns that can be told."""
+
+    columns: tuple[OutputField, ...] = ()
+    complete: bool = True
+    problem: str | None = None
+
+
+def query_fields(type: TaskType, query: str) -> QueryFields:
+    """The output columns of the last statement of a text that has any."""
+    dialect = DIALECTS.get(type)
+    if dialect is None:
+        return QueryFields(complete=False, problem="The columns of a PySpark script are known once it has run.")
+    try:
+        statements = [statement for statement in sqlglot.parse(query, read=dialect) if statement is not None]
+    except ParseError as error:
+        return QueryFields(complete=False, problem=_place(error))
+    except (SqlglotError, RecursionError) as error:
+        return QueryFields(complete=False, problem=f"The text cannot be read: {error}")
+    queries = [statement for statement in statements if isinstance(statement, exp.Query)]
+    if not queries:
+        return QueryFields(complete=False, problem="The text has no SELECT, so it gives no columns.")
+    columns = tuple(
+        OutputField(name=item.alias_or_name or item.sql(dialect=dialect), expression=_expression(item, dialect))
+        for item in queries[-1].selects
+        if not item.is_star
+    )
+    if any(item.is_star for item in queries[-1].selects):
+        return QueryFields(columns=columns, complete=False, problem="`*` hides columns that only the tables tell.")
+    return QueryFields(columns=columns)
+
+
+def _expression(item: exp.Expression, dialect: str) -> str:
+    return (item.this if isinstance(item, exp.Alias) else item).sql(dialect=dialect)
+
+
+def _place(error: ParseError) -> str:
+    for fault in error.errors:
+        line, column, text = fault.get("line"), fault.get("col"), fault.get("description")
+        if line is not None:
+            return f"Line {line}, column {column}: {text}"
+    return f"The text cannot be read: {error}"

@@ -1,0 +1,122 @@
+"""A process that compares two files and nothing else, so that neither the event loop nor other jobs feel it.
+
+Standard input brings one line, the request; its end means that nobody waits any more. Standard output gives a line
+for each piece of news: progress, and at the end the result or the error.
+"""
+
+import os
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from app.domain.errors import DomainError
+from app.domain.reconciliation.compare import compare
+from app.domain.reconciliation.differences import DifferencesTable
+from app.domain.reconciliation.mapping import ColumnMapping
+from app.domain.reconciliation.options import PassRule, ReconciliationMethod, ReconciliationOptions, Thresholds
+from app.domain.reconciliation.progress import ComparisonCancelledError
+from app.domain.reconciliation.records import Side
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SideFile:
+    name: str
+    path: str
+    delimiter: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparisonRequest:
+    """Everything that the process is to know; paths are local."""
+
+    left: SideFile
+    right: SideFile
+    mapping: tuple[ColumnMapping, ...]
+    options: ReconciliationOptions
+    thresholds: Thresholds
+    spill_dir: str
+    differences_path: str
+    sample_limit: int = 100
+
+    def to_line(self) -> bytes:
+        return orjson.dumps(asdict(self)) + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "ComparisonRequest":
+        document = orjson.loads(line)
+        options = document["options"]
+        method = options["method"]
+        return cls(
+            left=SideFile(**document["left"]),
+            right=SideFile(**document["right"]),
+            mapping=tuple(ColumnMapping(**pair) for pair in document["mapping"]),
+            options=ReconciliationOptions(
+                **{
+                    **options,
+                    "method": None if method is None else ReconciliationMethod(method),
+                    "pass_when": PassRule(**options["pass_when"]),
+                }
+            ),
+            thresholds=Thresholds(**document["thresholds"]),
+            spill_dir=document["spill_dir"],
+            differences_path=document["differences_path"],
+            sample_limit=document["sample_limit"],
+        )
+
+
+def run(request: ComparisonRequest, *, cancelled: threading.Event) -> dict[str, Any]:
+    """The last line of news."""
+    try:
+        with Path(request.differences_path).open("wb") as file:
+            table = DifferencesTable(mapping=request.mapping, write=file.write)
+            result = compare(
+                _side(request.left),
+                _side(request.right),
+                request.mapping,
+                request.options,
+                thresholds=request.thresholds,
+                spill_dir=Path(request.spill_dir),
+                differences=table,
+                sample_limit=request.sample_limit,
+                progress=lambda share: tell({"progress": share}),
+                cancelled=cancelled.is_set,
+            )
+            table.finish()
+    except ComparisonCancelledError:
+        return {"cancelled": True}
+    except DomainError as error:
+        return {"error": {"code": str(error.code), "message": error.message}}
+    except OSError as error:
+        return {"error": {"code": "STORAGE", "message": f"{error.strerror}: {error.filename}"}}
+    return {"result": result.to_document()}
+
+
+def tell(news: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(orjson.dumps(news) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def main() -> None:
+    request = ComparisonRequest.from_line(sys.stdin.buffer.readline())
+    cancelled = threading.Event()
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        cancelled.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    tell(run(request, cancelled=cancelled))
+    os._exit(0)  # the watching thread sits in a read that nothing interrupts
+
+
+def _side(file: SideFile) -> Side:
+    path = Path(file.path)
+    return Side(open=lambda: path.open("rb"), size_bytes=path.stat().st_size, delimiter=file.delimiter, name=file.name)
+
+
+if __name__ == "__main__":
+    main()
