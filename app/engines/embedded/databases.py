@@ -1,0 +1,96 @@
+"""DuckDB databases in memory, one for each playground, closed to everything but the playground's own files."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import duckdb
+
+from app.engines.embedded.catalogue import Catalogue
+
+_KEPT_IDLE = 8  # an idle database costs about 3 MB; opening one costs 15 to 30 ms
+
+
+@dataclass(kw_only=True, slots=True)
+class _Database:
+    connection: duckdb.DuckDBPyConnection
+    users: int = 0
+
+
+class Databases:
+    """Opens a database when a playground first needs it; its jobs share it, each by a connection of its own.
+
+    Temporary views and macros belong to a connection, so jobs do not see each other's. The limits are per database.
+    """
+
+    def __init__(self, *, catalogue: Catalogue, scratch: Path, memory_limit_bytes: int, threads: int) -> None:
+        self._catalogue = catalogue
+        self._scratch = scratch
+        self._memory_limit_bytes = memory_limit_bytes
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._open: OrderedDict[UUID, _Database] = OrderedDict()
+
+    def folder(self, playground_id: UUID) -> Path:
+        """Where jobs of the playground write."""
+        return self._scratch / str(playground_id)
+
+    @contextmanager
+    def connection(self, playground_id: UUID) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._lock:
+            database = self._open.get(playground_id)
+            if database is None:
+                database = self._open[playground_id] = _Database(connection=self._connect(playground_id))
+            self._open.move_to_end(playground_id)
+            database.users += 1
+            cursor = database.connection.cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+            with self._lock:
+                database.users -= 1
+                self._close_idle()
+
+    def discard(self, playground_id: UUID) -> None:
+        """Open a new database next time; the present one has failed."""
+        with self._lock:
+            self._open.pop(playground_id, None)
+
+    def close(self) -> None:
+        with self._lock:
+            for database in self._open.values():
+                database.connection.close()
+            self._open.clear()
+
+    def _close_idle(self) -> None:
+        idle = [key for key, database in self._open.items() if database.users == 0]
+        for key in idle[: max(0, len(self._open) - _KEPT_IDLE)]:
+            self._open.pop(key).connection.close()
+
+    def _connect(self, playground_id: UUID) -> duckdb.DuckDBPyConnection:
+        folder = self.folder(playground_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        folders, files = self._catalogue.readable(playground_id)
+        connection = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": self._threads,
+                "memory_limit": f"{self._memory_limit_bytes}B",
+                "temp_directory": str(folder / "spill"),
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "allow_community_extensions": False,
+                "python_enable_replacements": False,
+            },
+        )
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        connection.execute("SET GLOBAL allowed_directories = ?", [[str(path) for path in (folder, *folders)]])
+        connection.execute("SET GLOBAL allowed_paths = ?", [[str(path) for path in files]])
+        connection.execute("SET GLOBAL enable_external_access = false")
+        connection.execute("SET GLOBAL lock_configuration = true")
+        return connection

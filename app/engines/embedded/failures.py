@@ -1,0 +1,38 @@
+"""DuckDB's exceptions as the engine's failures: what is wrong with the text, what with the data, what with the machine."""
+
+import re
+
+import duckdb
+
+from app.engines.base import EngineError, TerminalEngineError, TransientEngineError
+
+_MISSING_FUNCTION = re.compile(r"Function with name \"?(\w+)\"? (?:does not exist|is not)")
+_PHANTOM = re.compile(r"phantom_", re.IGNORECASE)
+
+
+def failure_of(error: duckdb.Error) -> EngineError:
+    """The typed failure; the message is DuckDB's first line without its own prefix."""
+    text = _PHANTOM.sub("", str(error).strip().partition("\n")[0])
+    message = text.partition("Error: ")[2] or text
+    match error:
+        case duckdb.OutOfMemoryException():
+            advice = "The query needs more memory than the embedded engine may use; read less data or raise the limit."
+            return TerminalEngineError(f"{advice} ({message})", code="OUT_OF_MEMORY")
+        case duckdb.PermissionException():
+            return TerminalEngineError(f"Refused: {message}", code="REFUSED")
+        case duckdb.FatalException() | duckdb.InternalException():
+            return TransientEngineError(f"The embedded engine failed and was restarted: {message}", code="ENGINE_ERROR")
+        case duckdb.IOException():
+            return TransientEngineError(f"A file could not be read or written: {message}", code="IO_ERROR")
+        case duckdb.CatalogException():
+            missing = _MISSING_FUNCTION.search(message)
+            if missing:
+                said = f"The function {missing[1].upper()} is not supported by the embedded engine."
+                return TerminalEngineError(said, code="UNSUPPORTED")
+            return TerminalEngineError(message, code="INVALID_QUERY")
+        case duckdb.ConversionException() | duckdb.OutOfRangeException() | duckdb.InvalidInputException():
+            return TerminalEngineError(f"The data does not fit the query: {message}", code="DATA_ERROR")
+        case duckdb.ParserException() | duckdb.NotSupportedError():
+            return TerminalEngineError(f"Not supported by the embedded engine: {message}", code="UNSUPPORTED")
+        case _:
+            return TerminalEngineError(message, code="INVALID_QUERY")
