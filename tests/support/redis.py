@@ -20,13 +20,23 @@ class RedisServer(PrivateServer):
 
     def command(self) -> Sequence[str | Path]:
         return [
-            shutil.which("redis-server") or get_binary_path(),
+            self._program(),
             *("--port", str(self.port)),
             *("--bind", self.host),
             *("--dir", str(self.folder)),
             *("--save", ""),
             *("--appendonly", "no"),
         ]
+
+    def _program(self) -> Path:
+        if server := shutil.which("redis-server"):
+            return Path(server)
+        # Debian's package without the service has the same program by its checker's name; it serves by this one.
+        if checker := shutil.which("redis-check-rdb"):
+            server_by_name = self.folder / "redis-server"
+            server_by_name.symlink_to(checker)
+            return server_by_name
+        return get_binary_path()
 
     def flush(self) -> None:
         """Forget everything, as a server that lost its memory would."""
