@@ -28,7 +28,7 @@ def label_projections(tree: exp.Expr, task_type: TaskType, text: str) -> None:
 
 def labels_of(tree: exp.Expr, spelling: dict[str, str]) -> list[str]:
     """The labels of a qualified query; a column that came by a star has its table's `spelling`."""
-    if isinstance(tree, exp.Values):
+    if not isinstance(tree, exp.Query):
         return []
     labels = []
     for projection in tree.selects:

@@ -58,7 +58,7 @@ MACROS: Mapping[str, str] = {
     "yearweek_iso": "(d) AS isoyear(d) * 100 + week(d)",
     "try_time": "(s, f) AS try_strptime(CAST(s AS VARCHAR), f)",
     "unix": "(t) AS CAST(floor(epoch(t)) AS BIGINT)",
-    "from_unix": "(n) AS make_timestamp(CAST(n * 1000000 AS BIGINT))",
+    "from_unix": "(n) AS make_timestamp(CAST(CAST(n AS DOUBLE) * 1000000 AS BIGINT))",
     "integer": (  # a text with a fraction is cut, not rounded
         "(s) AS CASE WHEN contains(s, '.') THEN TRY_CAST(trunc(TRY_CAST(s AS DOUBLE)) AS BIGINT) ELSE TRY_CAST(s AS BIGINT) END"
     ),

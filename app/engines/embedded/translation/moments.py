@@ -11,6 +11,7 @@ from app.engines.embedded.translation.types import call, cast
 
 _KNOWN_DIRECTIVES = frozenset("a A b B d -d H -H I -I j -j m -m M -M S -S f g G p u U V W w y Y z Z %".split())
 _DIRECTIVE = re.compile(r"%(-?.)")
+_STRICT = re.compile(r"(%-?[a-zA-Z])strict")  # sqlglot's mark of a field that must have two digits
 _DATE_UNITS = frozenset({"DAY", "WEEK", "MONTH", "QUARTER", "YEAR"})
 _TRUNC_UNITS = {
     "MM": "MONTH",
@@ -144,6 +145,14 @@ def part(node: exp.Expr, task_type: TaskType) -> exp.Expr:
     return made
 
 
+def extract(node: exp.Extract, task_type: TaskType) -> exp.Expr:
+    if task_type is TaskType.PRESTO or types.is_moment(node.expression):
+        return node
+    made = node.copy()
+    made.set("expression", moment_of(_bare(node.expression)))
+    return made
+
+
 def day_of_week(node: exp.DayOfWeek) -> exp.Expr:
     """Sunday is 1; in DuckDB it is 0."""
     return exp.paren(exp.Add(this=call("dayofweek", date_of(_bare(node.this))), expression=exp.Literal.number(1)))
@@ -192,7 +201,9 @@ def _pattern(format_: exp.Expr, task_type: TaskType, node: exp.Expr) -> exp.Expr
     """
     if not isinstance(format_, exp.Literal):
         raise unsupported("A date pattern that is computed", place_of(node), advice="write it as a literal")
-    pattern = format_.name
+    pattern = _STRICT.sub(r"\1", format_.name)
+    if task_type in _JAVA:
+        pattern = re.sub(r"(?<!%)SSS", "%g", pattern)
     for directive in _DIRECTIVE.findall(pattern):
         if directive not in _KNOWN_DIRECTIVES:
             raise unsupported(f"The date pattern %{directive}", place_of(format_) or place_of(node))

@@ -87,9 +87,7 @@ def convert(node: exp.Cast, task_type: TaskType) -> exp.Expr:
             value = call("phantom_integer", value)
         elif types.is_floating(value) or types.is_decimal(value):
             value = call("trunc" if cuts else "round", value)
-    elif target.is_type(exp.DType.BOOLEAN) and task_type in {TaskType.HIVE, TaskType.SPARK_SQL}:
-        pass
-    elif target.is_type(exp.DType.TIMESTAMPTZ, exp.DType.TIMESTAMPLTZ) and not types.is_text(value):
+    elif task_type is not TaskType.PRESTO and target.is_type(exp.DType.TIMESTAMPTZ, exp.DType.TIMESTAMPLTZ):
         target = exp.DataType.build("TIMESTAMP")
     elif task_type is TaskType.PRESTO and target.is_type(*types.TEXT) and target.expressions and not lenient:
         width = target.expressions[0].copy()

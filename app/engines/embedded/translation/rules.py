@@ -113,6 +113,14 @@ def _rewrite(node: exp.Expr, task_type: TaskType) -> exp.Expr:  # noqa: C901, PL
             return node if isinstance(node.parent, exp.Cast) else types.cast(node, "TIMESTAMP")
         case exp.RegexpExtract():
             return texts.extract_by_pattern(node, task_type)
+        case exp.RegexpSubstr():
+            return texts.find_by_pattern(node)
+        case exp.SubstringIndex():
+            return texts.substring_index(node)
+        case exp.Elt():
+            return texts.pick(node)
+        case exp.Extract():
+            return moments.extract(node, task_type)
         case exp.RegexpReplace():
             return texts.replace_by_pattern(node)
         case exp.JSONExtract() | exp.JSONExtractScalar():

@@ -6,6 +6,7 @@ from sqlglot import exp
 
 from app.domain.tasks import TaskType
 from app.engines.embedded.translation import types
+from app.engines.embedded.translation.places import place_of, unsupported
 from app.engines.embedded.translation.types import call, cast
 
 
@@ -18,6 +19,12 @@ def extract_by_pattern(node: exp.RegexpExtract, task_type: TaskType) -> exp.Expr
     if task_type is TaskType.MYSQL:
         return call("phantom_regexp_substr", node.this, node.expression)
     return exp.Case(ifs=[exp.If(this=call("regexp_matches", node.this, node.expression), true=found)])
+
+
+def find_by_pattern(node: exp.RegexpSubstr) -> exp.Expr:
+    if node.args.get("position") is not None or node.args.get("occurrence") is not None:
+        raise unsupported("REGEXP_SUBSTR with a position", place_of(node), advice="cut the text with SUBSTRING first")
+    return call("phantom_regexp_substr", node.this, node.expression)
 
 
 def replace_by_pattern(node: exp.RegexpReplace) -> exp.Expr:
@@ -52,6 +59,14 @@ def substring(node: exp.Substring, task_type: TaskType) -> exp.Expr:
     return call(f"{prefix}substring", text, start, length)
 
 
+def substring_index(node: exp.SubstringIndex) -> exp.Expr:
+    return call("phantom_substring_index", node.this, node.args["delimiter"], node.args["count"])
+
+
+def pick(node: exp.Elt) -> exp.Expr:
+    return call("list_extract", exp.Array(expressions=[item.copy() for item in node.expressions]), node.this)
+
+
 def text_of(node: exp.Func) -> exp.Expr:
     """Text functions take numbers and dates as their text."""
     value = node.this
@@ -75,7 +90,7 @@ def capitalise(node: exp.Initcap) -> exp.Expr:
 
 def bytes_of(node: exp.Length, task_type: TaskType) -> exp.Expr:
     """MySQL's LENGTH counts bytes."""
-    if task_type is TaskType.MYSQL:
+    if task_type is TaskType.MYSQL and node.args.get("binary"):
         return call("octet_length", call("encode", cast(node.this, "VARCHAR")))
     return text_of(node)
 
