@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -33,6 +33,7 @@ class Database:
         self,
         *,
         url: str | URL,
+        connect_args: Mapping[str, Any] | None = None,
         deliver: Deliver,
         pool_size: int = 10,
         max_overflow: int = 10,
@@ -54,6 +55,7 @@ class Database:
                 pool_recycle=int(max_age.total_seconds()),
                 pool_pre_ping=pre_ping,
                 isolation_level="READ COMMITTED",
+                connect_args=dict(connect_args or {}),
             )
         self._read_session = async_sessionmaker(self._readers, expire_on_commit=False, autoflush=False)
         self._write_session = async_sessionmaker(self._writers, expire_on_commit=False, autoflush=False)
@@ -86,6 +88,11 @@ class Database:
                     await self._deliver(unit.outbox)
                 return result
         raise AssertionError
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that may write, for migrations."""
+        return self._writers
 
     async def ping(self) -> None:
         async with self._readers.connect() as connection:

@@ -106,6 +106,13 @@ class RunStore:
             query = query.where(Run.trigger.in_(triggers))
         return await newest_first(self._session, query, Run.id, request)
 
+    async def last_scheduled(self, playground_id: UUID) -> Run | None:
+        """The newest run that a schedule has started (not one that was skipped)."""
+        query = select(Run).where(
+            Run.playground_id == playground_id, Run.scheduled_for.is_not(None), Run.started_at.is_not(None)
+        )
+        return await self._session.scalar(query.order_by(Run.scheduled_for.desc()).limit(1))
+
     async def last_of_playgrounds(self, playground_ids: Collection[UUID]) -> Sequence[Run]:
         """The newest run of each playground: its number is kept with the playground."""
         query = select(Run).join(

@@ -1,0 +1,1 @@
+"""Migrations of the metadata database, the same on SQLite and MariaDB."""
