@@ -1,8 +1,8 @@
 """Runs prepared operations on graphql-core: queries and mutations to an answer, subscriptions to a stream."""
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Hashable, Mapping
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import orjson
@@ -94,7 +94,8 @@ class GraphQLExecutor:
         executor = self._build(prepared, variables, context_factory())
         if isinstance(executor, list):
             return Refusal(errors=self._mask.variables(executor))
-        source = await self._source(executor)
+        created = create_source_event_stream(executor)
+        source: Any = await created if executor.is_awaitable(created) else created
         if isinstance(source, ExecutionResult):
             fields = {"operation": prepared.name, "kind": prepared.kind.value}
             return Refusal(errors=self._mask.execution(source.errors or [], **fields))
@@ -118,16 +119,6 @@ class GraphQLExecutor:
             return orjson.dumps(answer)
         except orjson.JSONEncodeError as error:
             return orjson.dumps({"data": None, "errors": [self._mask.exception(error)]})
-
-    async def _source(self, executor: Executor[Any]) -> AsyncIterable[Any] | ExecutionResult:
-        try:
-            source = create_source_event_stream(executor)
-            return await source if executor.is_awaitable(source) else cast("AsyncIterable[Any]", source)
-        except StopIteration:
-            # graphql-core takes the first of the selected fields without asking whether there is one.
-            error = GraphQLError("The subscription selects no field: every field of it is skipped.", executor.operation)
-            error.extensions = {"code": "BAD_USER_INPUT"}
-            return ExecutionResult(None, errors=[error])
 
     def _render(
         self, prepared: PreparedOperation, variables: Mapping[str, Any], context: Any, event: Any

@@ -16,7 +16,7 @@ from app.graphql.admission import Admission, Authenticate, MakeContext
 from app.graphql.documents import PreparedOperation, Refusal
 from app.graphql.execution import Answer, GraphQLExecutor
 from app.graphql.masking import plain_error
-from app.graphql.multipart import UploadLimits, read_upload, too_large
+from app.graphql.multipart import UploadLimits, declared_bytes, read_upload, too_large
 from app.graphql.negotiation import MediaType, is_named, preferred
 from app.graphql.requests import BadRequestError, GraphQLRequest, graphql_request, parse_json
 from app.graphql.sse import EventResponses
@@ -128,13 +128,12 @@ class GraphQLHTTP:
         async for chunk in request.stream():
             body += chunk
             if len(body) > self._max_body_bytes:
-                raise too_large(self._max_body_bytes)
+                raise too_large(request, self._max_body_bytes)
         return bytes(body)
 
     def _refuse_declared(self, request: Request, max_bytes: int) -> None:
-        declared = request.headers.get("content-length", "0")
-        if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > max_bytes):  # noqa: PLR2004  # digits of an int64
-            raise too_large(max_bytes)
+        if declared_bytes(request) > max_bytes:
+            raise too_large(request, max_bytes)
 
     async def _run(
         self, request: Request, parameters: GraphQLRequest, admission: Admission, media_type: MediaType

@@ -14,6 +14,7 @@ class Limit(StrEnum):
 
     CHARACTERS = "CHARACTERS"
     TOKENS = "TOKENS"
+    OPERATIONS = "OPERATIONS"
     FIELDS = "FIELDS"
     DEPTH = "DEPTH"
     ALIASES = "ALIASES"
@@ -29,6 +30,7 @@ class Limits:
 
     max_characters: int = 262_144
     max_tokens: int = 2_000  # GraphiQL's introspection has about 300, a large dashboard query about 800
+    max_operations: int = 50
     max_fields: int = 2_000
     max_depth: int = 15
     max_aliases: int = 100
@@ -51,6 +53,12 @@ def refusal(limit: Limit, *, actual: int | None, maximum: int, message: str) -> 
     """Gives the error for a passed limit, with its figures for programs."""
     figures = {"limit": limit.value, "maximum": maximum} | ({} if actual is None else {"actual": actual})
     return GraphQLError(message, extensions={"code": TOO_COSTLY} | figures)
+
+
+def passed_operations(count: int, *, limits: Limits) -> Iterator[GraphQLError]:
+    """Yields a refusal when the document has too many operations to check, all but one of them for nothing."""
+    advice = "Send those that you call."
+    return _passed((Limit.OPERATIONS, count, limits.max_operations, "operations", advice))
 
 
 def passed_cost(measure: Measure, *, limits: Limits) -> Iterator[GraphQLError]:
@@ -97,7 +105,7 @@ def passed_limits(
 def _passed(*checks: tuple[Limit, int, int, str, str]) -> Iterator[GraphQLError]:
     for limit, actual, maximum, what, advice in checks:
         if actual > maximum:
-            message = f"The operation asks for {_figure(actual)} {what}; at most {maximum:,} are allowed. {advice}"
+            message = f"The document asks for {_figure(actual)} {what}; at most {maximum:,} are allowed. {advice}"
             yield refusal(limit, actual=actual, maximum=maximum, message=message)
 
 

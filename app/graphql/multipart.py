@@ -16,6 +16,8 @@ from app.graphql.requests import BadRequestError, GraphQLRequest, graphql_reques
 PREFLIGHT_HEADERS = ("graphql-require-preflight", "apollo-require-preflight", "x-requested-with")
 MAX_PATHS_PER_FILE = 10
 MAX_INDEX_DIGITS = 5
+MAX_LENGTH_DIGITS = 18
+MAX_DISCARDED_BYTES = 2**28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ async def read_upload(request: Request, *, limits: UploadLimits) -> Upload:
     try:
         form = await parser.parse()
     except _BodyTooLargeError as error:
-        raise too_large(limits.max_body_bytes) from error
+        raise too_large(request, limits.max_body_bytes) from error
     except MultiPartException as error:
         raise BadRequestError(f"The multipart form cannot be read: {error.message.rstrip('.')}.") from error
     try:
@@ -70,14 +72,26 @@ async def read_upload(request: Request, *, limits: UploadLimits) -> Upload:
         raise
 
 
-def too_large(max_bytes: int) -> BadRequestError:
-    """Gives the refusal of a body over the limit."""
+def too_large(request: Request, max_bytes: int) -> BadRequestError:
+    """Gives the refusal of a body over the limit.
+
+    A rest of moderate length is left to the server to throw away: hanging up on a client that is still sending
+    makes it lose the answer. From one that announces more, or does not say how much, nothing more is taken.
+    """
+    declared = declared_bytes(request)
+    headers = {} if 0 < declared <= MAX_DISCARDED_BYTES else {"connection": "close"}
     return BadRequestError(
         f"The request is larger than {max_bytes:,} bytes.",
         status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         code=TransportCode.TOO_LARGE,
-        headers={"connection": "close"},
+        headers=headers,
     )
+
+
+def declared_bytes(request: Request) -> int:
+    """Reads Content-Length; 0 where there is none."""
+    declared = request.headers.get("content-length", "")
+    return int(declared[:MAX_LENGTH_DIGITS]) if declared.isascii() and declared.isdigit() else 0
 
 
 async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:

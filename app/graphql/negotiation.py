@@ -14,19 +14,15 @@ class MediaType(StrEnum):
 
 
 def preferred(accept: str | None, *offers: MediaType) -> MediaType | None:
-    """Picks the offer that the client likes best; the first one among equals, None when it wants none of them.
+    """Picks the offer that the client likes best, the first one among equals; None when it wants none of them.
 
-    Without a header the answer is JSON, which every client reads.
+    Where the client leaves the choice, by a wildcard or no header at all, it gets JSON, which every client reads.
     """
-    if not accept or not accept.strip():
-        return MediaType.JSON if MediaType.JSON in offers else offers[0]
-    ranges = list(_ranges(accept))
-    best: tuple[float, MediaType] | None = None
-    for offer in offers:
-        quality = _quality(offer, ranges)
-        if quality > 0 and (best is None or quality > best[0]):
-            best = (quality, offer)
-    return best[1] if best else None
+    ranges = list(_ranges(accept)) if accept and accept.strip() else [("*/*", 1.0)]
+    named = {pattern for pattern, _ in ranges}
+    liking = {offer: (_quality(offer, ranges), offer in named, offer is MediaType.JSON) for offer in offers}
+    best = max(offers, key=lambda offer: liking[offer] if offer not in named else (*liking[offer][:2], False))
+    return best if liking[best][0] > 0 else None
 
 
 def is_named(accept: str | None, media_type: MediaType) -> bool:

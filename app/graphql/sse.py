@@ -60,10 +60,14 @@ class EventResponses:
 
     def _writer(self, send: Send) -> Write:
         lock = asyncio.Lock()
+        is_open = True
 
         async def write(body: bytes, *, more: bool = True) -> None:
+            nonlocal is_open
             async with lock, asyncio.timeout(self._stall_seconds):
-                await send({"type": "http.response.body", "body": body, "more_body": more})
+                if is_open:
+                    is_open = more
+                    await send({"type": "http.response.body", "body": body, "more_body": more})
 
         return write
 

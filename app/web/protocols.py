@@ -161,7 +161,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.close)
+        if self.is_congested:
+            self.transport.close()  # who does not read will not answer the close frame either
+        else:
+            self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.close)
 
     async def drained(self) -> None:
         """Waits until the peer has read most of what was written, or is gone."""
