@@ -1,10 +1,10 @@
 """The comparison of large sides: filters set apart what is surely missing, and the rest is verified by partitions.
 
-A filter never denies a row that it holds. So a left row whose group (its key, or the row itself) the right side's
-filter denies is left-only for certain; if its own side holds the group once alone, it is told at once, and never
-stored. All other rows are candidates: they go to disk, in partitions by the group's hash, and each partition is
-compared exactly. A false positive makes a candidate more, never another answer; nor does a hash collision, since rows
-are compared in full.
+Each side is counted, then read once: its rows go to disk, in partitions by the hash of their group (the key, or the row
+itself), and their groups into a filter. A filter never denies a group that it holds. So a left row whose group the
+right filter denies is left-only for certain, and if its own side holds the group but once it is told at once, without
+being looked up. All other rows are candidates, compared exactly, one partition in memory at a time. A false positive
+makes a candidate more, never another answer; nor does a hash collision matter, since rows are compared in full.
 
 Memory: two filters of some 10 bits a row at 1 %, two of a tenth of that for repeated groups, and one partition. Rows
 that a partition cannot part stay together: those of one key, and, with a tolerance and no keys, those that are equal
@@ -29,8 +29,9 @@ from app.domain.reconciliation.rows import Row, RowSource
 from app.domain.reconciliation.spill import Spill
 from app.domain.reconciliation.tally import Occurrence, Tally
 
-COUNT_WEIGHT = 0.05  # counting lines costs a twentieth of parsing them
-MOST_PARTITIONS = 512  # each holds a write buffer for either side
+COUNT_WEIGHT = 0.05  # counting lines costs a twentieth of parsing them, as measured
+VERIFY_WEIGHT = 0.2  # and a byte on disk a fifth of a byte of CSV
+MOST_PARTITIONS = 512  # each has a write buffer for either side
 _REPEATED_SHARE = 10  # the filter of repeated groups is sized for a tenth of the rows; when fuller, it only prunes less
 
 
@@ -69,58 +70,61 @@ class FilteredComparison:
 
     def verified(self, *, pairing: Pairing, keyed: bool, spill_folder: Path) -> None:
         """The exact answer, in bounded memory."""
-        left_groups, right_groups = self._filter(self._left), self._filter(self._right)
         largest = max(self._left.side.size_bytes, self._right.side.size_bytes)
         partitions = min(max(math.ceil(largest / self._thresholds.partition_bytes), 1), MOST_PARTITIONS)
         with (
             Spill(folder=spill_folder, partitions=partitions) as left_rows,
             Spill(folder=spill_folder, partitions=partitions) as right_rows,
         ):
-            for row in self._sift(self._left, left_groups, right_groups, left_rows, partitions):
-                self._tally.left_rows += 1
-                self._tally.left_only(1, row, (1, 0))
-            for row in self._sift(self._right, right_groups, left_groups, right_rows, partitions):
-                self._tally.right_rows += 1
-                self._tally.right_only(1, row, (0, 1))
-            del left_groups, right_groups
-            self._meter.expect(left_rows.size_bytes + right_rows.size_bytes)
+            left_groups = self._store(self._left, left_rows)
+            right_groups = self._store(self._right, right_rows)
+            self._meter.expect((left_rows.size_bytes + right_rows.size_bytes) * VERIFY_WEIGHT)
             left_keys, right_keys = Duplicates(self._left.side.name), Duplicates(self._right.side.name)
             for partition in range(partitions):
                 pool = Pool(tally=self._tally, pairing=pairing, keyed=keyed, meter=self._meter)
-                pool.take_left(self._stored(left_rows, partition))
-                pool.take_right(self._stored(right_rows, partition))
+                for rows in self._stored(left_rows, partition):
+                    pool.take_left(self._sift_left(rows, left_groups, right_groups.seen))
+                for rows in self._stored(right_rows, partition):
+                    pool.take_right(self._sift_right(rows, right_groups, left_groups.seen))
                 pool.settle()
                 left_keys.add(pool.left_keys)
                 right_keys.add(pool.right_keys)
             left_keys.report(self._tally)
             right_keys.report(self._tally)
 
-    def _filter(self, source: RowSource) -> GroupFilter:
-        """Sized from the rows counted beforehand, not from a guess: too small a filter calls everything common."""
+    def _store(self, source: RowSource, spill: Spill) -> GroupFilter:
+        """The filter is sized from the rows counted beforehand: one of a guessed size may call everything common."""
         rows = max(count_lines(source, self._meter), self._thresholds.estimated_rows)
         groups = GroupFilter(rows=rows, false_positive_rate=self._thresholds.false_positive_rate)
         for batch in batches(source.rows(self._meter.advance)):
-            groups.add([canonical if group is None else group for _, group, canonical, _ in batch])
+            groups.add([spill.add(row) for row in batch])
         return groups
 
-    def _sift(
-        self, source: RowSource, own: GroupFilter, other: GroupFilter, spill: Spill, partitions: int
-    ) -> Iterator[Occurrence]:
-        """Gives the rows that are surely missing on the other side and single on their own; stores the others."""
-        seen = other.seen
-        for row in source.rows(self._meter.advance):
+    def _stored(self, spill: Spill, partition: int) -> Iterator[list[Row]]:
+        for size_bytes, rows in spill.batches(partition):
+            self._meter.advance(size_bytes * VERIFY_WEIGHT)
+            yield rows
+
+    def _sift_left(self, rows: list[Row], own: GroupFilter, other: Bloom) -> Iterator[Row]:
+        """Tells the rows that are surely missing on the right and single on the left; gives the candidates."""
+        for row in rows:
             number, group, canonical, written = row
             where = canonical if group is None else group
-            if where in seen or not own.surely_once(where):
-                # Not the lowest bits: they choose the slot in the partition's dictionaries.
-                spill.add((hash(where) >> 32) % partitions, row)
+            if where in other or not own.surely_once(where):
+                yield row
             else:
-                yield Occurrence(number, canonical, written)
+                self._tally.left_rows += 1
+                self._tally.left_only(1, Occurrence(number, canonical, written), (1, 0))
 
-    def _stored(self, spill: Spill, partition: int) -> Iterator[Row]:
-        for size_bytes, rows in spill.batches(partition):
-            self._meter.advance(size_bytes)
-            yield from rows
+    def _sift_right(self, rows: list[Row], own: GroupFilter, other: Bloom) -> Iterator[Row]:
+        for row in rows:
+            number, group, canonical, written = row
+            where = canonical if group is None else group
+            if where in other or not own.surely_once(where):
+                yield row
+            else:
+                self._tally.right_rows += 1
+                self._tally.right_only(1, Occurrence(number, canonical, written), (0, 1))
 
 
 def count_lines(source: RowSource, meter: Meter) -> int:

@@ -43,23 +43,23 @@ _LONGEST_WORD = max(map(len, _WORDS))
 class CanonicalCells(dict[str | None, str | None]):
     """Canonical texts by cell, computed on first use and remembered, within bounds: most cells occur often."""
 
-    REMEMBERED = 1 << 15
+    REMEMBERED = 1 << 13
 
     def __init__(self, *, trim: bool = False, empty_is_null: bool = False, ignore_case: bool = False) -> None:
         super().__init__()
         self._trim = trim
         self._empty_is_null = empty_is_null
         self._ignore_case = ignore_case
+        self._as_written = not (trim or empty_is_null or ignore_case)
 
     def __missing__(self, cell: str | None) -> str | None:
         if len(self) >= self.REMEMBERED:
             self.clear()
-        canonical = self[cell] = self._canonical(cell)
+        canonical = cell if cell is None else canonical_text(cell) if self._as_written else self._with_options(cell)
+        self[cell] = canonical
         return canonical
 
-    def _canonical(self, cell: str | None) -> str | None:
-        if cell is None:
-            return None
+    def _with_options(self, cell: str) -> str | None:
         if self._trim:
             cell = cell.strip()
         if self._empty_is_null and not cell:
@@ -84,7 +84,7 @@ def canonical_text(text: str) -> str:
     first = text[:1]
     if first in "0123456789.-":
         if number := _NUMBER.fullmatch(text):
-            return _canonical_number(*number.groups())
+            return _canonical_number(number)
         if moment := _MOMENT.fullmatch(text):
             return _canonical_moment(moment) or text
     if first in "tTfFnNiI-" and len(text) <= _LONGEST_WORD:
@@ -107,7 +107,10 @@ def order_of(canonical: str | None) -> tuple[int, Decimal, str]:
     return (2, Decimal(0), canonical) if number is None else (1, number, "")
 
 
-def _canonical_number(sign: str, whole: str, fraction: str | None, power: str | None) -> str:
+def _canonical_number(number: re.Match[str]) -> str:
+    sign, whole, fraction, power = number.groups()
+    if fraction and whole and not power and fraction[-1] != "0" and len(number[0]) <= PLAIN_DIGITS:
+        return number[0]  # most decimals are written like this
     fraction = fraction or ""
     digits = (whole + fraction).lstrip("0")
     exponent = int(power or 0) - len(fraction)

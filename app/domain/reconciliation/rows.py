@@ -44,21 +44,23 @@ class RowSource:
         self._places = find_columns(names, self._header, side=side.name, path_side=path_side)
         self._keys = tuple(keys)
         self._grouped_by_text = not keys and bool(options.absolute_tolerance or options.relative_tolerance)
-        self._canonical = CanonicalCells(
-            trim=options.trim, empty_is_null=options.empty_is_null, ignore_case=options.ignore_case
-        )
+        # One memory per column: a column without repeats must not push out what others repeat.
+        self._canonical = [
+            CanonicalCells(trim=options.trim, empty_is_null=options.empty_is_null, ignore_case=options.ignore_case)
+            for _ in names
+        ]
         self._numbers = Numbers()
 
     def rows(self, on_bytes: Callable[[int], None]) -> Iterator[Row]:
         places = self._places
-        canonical_of = self._canonical
+        columns = self._canonical
         grouped = bool(self._keys) or self._grouped_by_text
         with Records(self.side, on_bytes) as records:
             if records.header != self._header:
                 raise MalformedError(self.side.name, 1, "the file changed while it was compared: start again.")
             for number, record in enumerate(records):
                 written = [record[place] for place in places]
-                canonical = [canonical_of[cell] for cell in written]
+                canonical = [column[cell] for column, cell in zip(columns, written, strict=True)]
                 yield (
                     number,
                     self._group(canonical) if grouped else None,

@@ -30,13 +30,18 @@ class Spill(AbstractContextManager["Spill"]):
     def size_bytes(self) -> int:
         return self._end + sum(self._held_bytes)
 
-    def add(self, partition: int, row: Row) -> None:
+    def add(self, row: Row) -> bytes:
+        """Files a row by its group, and gives that."""
         _, group, canonical, written = row
+        where = canonical if group is None else group
+        # Not the lowest bits: they choose the slot in the dictionaries that a partition is compared with.
+        partition = (hash(where) >> 32) % len(self._rows)
         self._rows[partition].append(row)
         held = self._held_bytes[partition] + len(canonical) + len(group or b"") + len(written or b"")
         self._held_bytes[partition] = held + _ROW_OVERHEAD_BYTES
         if held > BATCH_BYTES:
             self._write(partition)
+        return where
 
     def batches(self, partition: int) -> Iterator[tuple[int, list[Row]]]:
         """The rows of a partition, some at a time, each time with the bytes that they took."""

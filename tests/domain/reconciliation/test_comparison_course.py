@@ -1,0 +1,190 @@
+"""While a comparison runs: progress, cancelling, what it leaves on disk, and the answer without verification."""
+
+import errno
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from rbloom import Bloom
+from reconciliation_oracle import pairs_of, run, side_of
+
+from app.domain.errors import UnavailableError
+from app.domain.reconciliation import spill as spill_module
+from app.domain.reconciliation.compare import compare
+from app.domain.reconciliation.estimate import filled_rate
+from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions, Thresholds
+from app.domain.reconciliation.progress import ComparisonCancelledError
+from app.domain.reconciliation.records import Side
+from app.domain.reconciliation.result import DifferenceKind
+
+every_way = pytest.mark.parametrize(
+    "options",
+    [
+        ReconciliationOptions(method=ReconciliationMethod.EXACT),
+        ReconciliationOptions(method=ReconciliationMethod.BLOOM),
+        ReconciliationOptions(method=ReconciliationMethod.BLOOM, verify=False),
+    ],
+    ids=["exact", "bloom", "unverified"],
+)
+
+
+def table(rows: int, *, seed: int, change_every: int = 0) -> str:
+    numbers = sorted(range(rows), key=lambda n: n * 2_654_435_761 * seed % 2**32)  # shuffled, the same each time
+    lines = (f"{n},name {n},{n * 3 + (1 if change_every and n % change_every == 0 else 0)}.50" for n in numbers)
+    return "id,name,amount\n" + "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def sides() -> tuple[Side, Side]:
+    return side_of(table(30_000, seed=1)), side_of(table(30_000, seed=3, change_every=500), name="Right")
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that small tables are read in many pieces, as large ones are."""
+    monkeypatch.setattr("app.domain.reconciliation.records.CHUNK_BYTES", 1 << 14)
+
+
+KEYED = pairs_of("id", "name", "amount", keys=("id",))
+
+
+@every_way
+def test_progress_rises_to_one(
+    options: ReconciliationOptions, sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.domain.reconciliation.progress.REPORT_EVERY_SECONDS", 0.0)
+    shares: list[float] = []
+    compare(
+        *sides,
+        KEYED,
+        options,
+        thresholds=Thresholds(partition_bytes=1 << 17),
+        spill_dir=tmp_path,
+        progress=shares.append,
+    )
+    assert shares == sorted(set(shares))
+    assert shares[-1] == 1.0
+    assert all(0 < share <= 1 for share in shares)
+    assert len(shares) > 8
+    assert max(b - a for a, b in zip([0.0, *shares], shares, strict=False)) < 0.2
+
+
+@every_way
+@pytest.mark.parametrize("after_calls", [1, 2, 10, 20, 30])
+def test_a_cancel_is_seen_at_every_stage_and_leaves_nothing(
+    options: ReconciliationOptions, sides, tmp_path: Path, after_calls: int
+) -> None:
+    calls = 0
+    asked_at = 0.0
+
+    def cancelled() -> bool:
+        nonlocal calls, asked_at
+        calls += 1
+        if calls == after_calls:
+            asked_at = time.monotonic()
+        return calls > after_calls
+
+    shares: list[float] = []
+    thresholds = Thresholds(partition_bytes=1 << 17)
+    with pytest.raises(ComparisonCancelledError):
+        compare(
+            *sides,
+            KEYED,
+            options,
+            thresholds=thresholds,
+            spill_dir=tmp_path,
+            cancelled=cancelled,
+            progress=shares.append,
+        )
+    assert time.monotonic() - asked_at < 0.5
+    assert 1.0 not in shares
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cancel_is_seen_while_one_large_group_is_paired(tmp_path: Path) -> None:
+    left = side_of("k,v\n" + "".join(f"1,{n}\n" for n in range(3000)))
+    right = side_of("k,v\n" + "".join(f"1,{n}.5\n" for n in range(3000)))
+    calls = 0
+
+    def cancelled() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls > 50  # far more than there are chunks to read
+
+    with pytest.raises(ComparisonCancelledError):
+        compare(
+            left,
+            right,
+            pairs_of("k", "v", keys=("k",)),
+            ReconciliationOptions(absolute_tolerance=0.1),
+            thresholds=Thresholds(),
+            spill_dir=tmp_path,
+            cancelled=cancelled,
+        )
+
+
+def test_spilled_rows_lie_in_the_given_folder_under_no_name(
+    sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a name the file is gone with the process, also when that is killed."""
+    folder = tmp_path / "not" / "there" / "yet"
+    seen: list[tuple[list[Path], bool]] = []
+    write = spill_module.Spill._write
+
+    def watched(spill: spill_module.Spill, partition: int) -> None:
+        write(spill, partition)
+        targets = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+        seen.append((list(folder.iterdir()), any(str(target).startswith(str(folder)) for target in targets)))
+
+    monkeypatch.setattr(spill_module.Spill, "_write", watched)
+    options = ReconciliationOptions(method=ReconciliationMethod.BLOOM)
+    run(*sides, KEYED, options, spill_dir=folder, thresholds=Thresholds(partition_bytes=1 << 17))
+    assert len(seen) > 10
+    assert all(entry == ([], True) for entry in seen)
+
+
+def test_a_full_disk_is_said_in_words(sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullDisk:
+        def seek(self, _: int) -> None: ...
+        def close(self) -> None: ...
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spill_module.tempfile, "TemporaryFile", lambda **_: FullDisk())
+    options = ReconciliationOptions(method=ReconciliationMethod.BLOOM)
+    with pytest.raises(UnavailableError, match=r"No space left on device.*free space"):
+        run(*sides, KEYED, options, spill_dir=tmp_path, thresholds=Thresholds(partition_bytes=1 << 17))
+
+
+def test_an_unverified_answer_adds_up_and_says_its_bound(tmp_path: Path) -> None:
+    left = side_of("k,v\n" + "".join(f"{n},{n}\n" for n in range(20_000)))
+    right = side_of("k,v\n" + "".join(f"{n},{n + (n % 10 == 0)}\n" for n in range(10_000, 30_000)))
+    options = ReconciliationOptions(method=ReconciliationMethod.BLOOM, verify=False)
+    thresholds = Thresholds(false_positive_rate=0.05)
+    mapping = pairs_of("k", "v", keys=("k",))
+    result, found = run(left, right, mapping, options, spill_dir=tmp_path, thresholds=thresholds)
+    assert not result.exact
+    assert not result.matched
+    assert result.false_positive_rate == pytest.approx(0.05, rel=0.3)
+    paired = result.common_row_count + result.changed_row_count
+    assert paired + result.left_only_row_count == 20_000 == paired + result.right_only_row_count
+    assert 9000 <= result.common_row_count < 9000 + 11_000 * 0.07
+    assert 10_000 <= paired < 10_000 + 10_000 * 0.07
+    assert result.columns == ()
+    assert "Not verified" in result.warnings[0]
+    # What is listed is certain, and close to all there is.
+    certain = {row.key for row in found if row.kind is DifferenceKind.LEFT_ONLY}
+    assert certain <= {(str(n),) for n in range(10_000)}
+    assert len(certain) > 9300
+
+
+@pytest.mark.parametrize("designed", [0.5, 0.3, 0.1, 0.01, 0.001])
+@pytest.mark.parametrize("overfill", [0.5, 1, 3])
+def test_the_bound_is_that_of_the_filter_as_filled(designed: float, overfill: float) -> None:
+    bloom = Bloom(20_000, designed)
+    rows = int(20_000 * overfill)
+    numbers = [int.from_bytes(sha256(n.to_bytes(8)).digest()[:7]) for n in range(rows + 60_000)]  # the same each time
+    bloom.update(numbers[:rows])
+    observed = sum(n in bloom for n in numbers[rows:]) / 60_000
+    assert filled_rate(bloom, designed) == pytest.approx(observed, rel=0.15, abs=0.0005)

@@ -1,0 +1,170 @@
+"""Every method gives the brute-force answer, for every pair of tables that hypothesis can think of."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from reconciliation_oracle import (
+    NUMBERS,
+    OTHERS,
+    TEXTS,
+    Oracle,
+    Row,
+    pairs_of,
+    run,
+    seen_as_values,
+    side_of,
+)
+
+from app.domain.reconciliation.mapping import ColumnMapping
+from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions
+from app.domain.reconciliation.result import DifferenceKind
+
+many = settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+few_cells = st.sampled_from([None, "", "a", "0", "0.1", "0.15", "0.2", "1", "1.0"])
+cells = st.one_of(few_cells, st.none(), st.sampled_from([*NUMBERS, *OTHERS, *TEXTS]))
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[int, list[Row], list[Row], list[int]]:
+    """The number of columns, two tables that share many rows, and the places of the keys."""
+    width = draw(st.integers(1, 4))
+    rows = st.tuples(*[draw(st.sampled_from([few_cells, cells])) for _ in range(width)])
+    shared = draw(st.lists(rows, max_size=6))
+    left = draw(st.permutations(shared + draw(st.lists(rows, max_size=6))))
+    right = draw(st.permutations(shared + draw(st.lists(rows, max_size=6))))
+    keys = draw(st.sets(st.integers(0, width - 1), max_size=width))
+    return width, left, right, sorted(keys)
+
+
+@st.composite
+def writings(draw: st.DrawFn) -> Callable[[list[str], list[Row]], tuple[bytes, str]]:
+    """A dialect: delimiter, line break, byte order mark, how much is quoted, whether the last line is ended."""
+    delimiter = draw(st.sampled_from([",", "\t", "|", ";", "\x01"]))
+    line_break = draw(st.sampled_from(["\n", "\r\n"]))
+    quote_all = draw(st.booleans())
+    mark = draw(st.sampled_from([b"", b"\xef\xbb\xbf"]))
+    ended = draw(st.booleans())
+
+    def cell(text: str | None) -> str:
+        if text is None:
+            return ""
+        if quote_all or not text or any(character in text for character in (delimiter, '"', "\n", "\r")):
+            return '"' + text.replace('"', '""') + '"'
+        return text
+
+    def write(header: list[str], rows: list[Row]) -> tuple[bytes, str]:
+        lines = [delimiter.join(cell(text) for text in row) for row in [header, *rows]]
+        end = line_break if ended or not lines[-1] else ""  # without its line break an empty last line is no line
+        return mark + (line_break.join(lines) + end).encode(), delimiter
+
+    return write
+
+
+option_sets = st.builds(
+    ReconciliationOptions,
+    absolute_tolerance=st.sampled_from([0.0, 0.0, 0.05, 0.1]),
+    relative_tolerance=st.sampled_from([0.0, 0.0, 0.01, 0.5]),
+    ignore_case=st.booleans(),
+    trim=st.booleans(),
+    empty_is_null=st.booleans(),
+)
+
+
+@many
+@given(table=tables(), options=option_sets, left_dialect=writings(), right_dialect=writings(), data=st.data())
+def test_exact_and_bloom_give_the_brute_force_answer(
+    *, tmp_path: Path, table, options: ReconciliationOptions, left_dialect, right_dialect, data: st.DataObject
+) -> None:
+    width, lefts, rights, keys = table
+    # On the right: other names, another order, and a column more that nobody mapped.
+    order = data.draw(st.permutations(range(width)))
+    left_content, left_delimiter = left_dialect([f"c{place}" for place in range(width)], lefts)
+    right_content, right_delimiter = right_dialect(
+        ["other", *(f"d{place}" for place in order)],
+        [("z", *(row[place] for place in order)) for row in rights],
+    )
+    mapping = tuple(ColumnMapping(left=f"c{i}", right=f"d{i}", key=i in keys) for i in range(width))
+    left = side_of(left_content, delimiter=left_delimiter)
+    right = side_of(right_content, delimiter=right_delimiter, name="Right")
+
+    expected = Oracle(lefts, rights, keys, options).answer()
+    results = []
+    for method in ReconciliationMethod:
+        result, found = run(left, right, mapping, replace(options, method=method), spill_dir=tmp_path)
+        counts = {
+            DifferenceKind.COMMON: result.common_row_count,
+            DifferenceKind.CHANGED: result.changed_row_count,
+            DifferenceKind.LEFT_ONLY: result.left_only_row_count,
+            DifferenceKind.RIGHT_ONLY: result.right_only_row_count,
+        }
+        assert counts == expected.counts
+        assert seen_as_values(found, options) == expected.differing
+        assert result.left_row_count == len(lefts) == counts["COMMON"] + counts["CHANGED"] + counts["LEFT_ONLY"]
+        assert result.right_row_count == len(rights) == counts["COMMON"] + counts["CHANGED"] + counts["RIGHT_ONLY"]
+        assert result.matched == (lefts == [] == rights or result.differing_row_count == 0)
+        if keys:
+            stated = {
+                column.left: (column.differing_row_count, column.max_absolute_difference) for column in result.columns
+            }
+            wanted = {f"c{i}": expected.columns.get(i, (0, None)) for i in range(width) if i not in keys}
+            assert stated.keys() == wanted.keys()
+            for name, (count, furthest) in wanted.items():
+                assert stated[name] == (count, None if furthest is None else pytest.approx(furthest))
+        results.append(replace(result, method=ReconciliationMethod.EXACT))
+    assert results[0] == results[1], "the methods must agree in samples and warnings too"
+    assert list(tmp_path.iterdir()) == []
+
+
+@many
+@given(table=tables(), options=option_sets, data=st.data())
+def test_the_order_of_the_files_changes_no_count_and_no_difference(
+    tmp_path: Path, table, options: ReconciliationOptions, data: st.DataObject
+) -> None:
+    width, lefts, rights, keys = table
+    names = [f"c{place}" for place in range(width)]
+    mapping = pairs_of(*names, keys=tuple(names[place] for place in keys))
+    answers = []
+    for first, second in ((lefts, rights), (data.draw(st.permutations(lefts)), data.draw(st.permutations(rights)))):
+        sides = [side_of(csv_of(names, rows), name="A side") for rows in (first, second)]
+        result, found = run(*sides, mapping, options, spill_dir=tmp_path)
+        samples = {
+            kind: [seen_as_values([row], options) for row in result.samples[kind]]
+            for kind in DifferenceKind
+            if kind is not DifferenceKind.COMMON  # these are the first of the left file
+        }
+        answers.append((seen_as_values(found, options), samples, result.columns, result.warnings))
+    assert answers[0] == answers[1]
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lefts=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 400)), min_size=120, max_size=180),
+    rights=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 400)), min_size=120, max_size=180),
+    keyed=st.booleans(),
+)
+def test_large_groups_pair_within_a_tolerance_as_the_brute_force_does(
+    tmp_path: Path, lefts, rights, keyed: bool
+) -> None:
+    """More than `COMPARED_PAIRS` combinations: rows are found by an index in place of trying them all."""
+    written = [[(str(group), f"{number / 100}") for group, number in rows] for rows in (lefts, rights)]
+    options = ReconciliationOptions(absolute_tolerance=0.02, relative_tolerance=0.001)
+    oracle = Oracle([], [], [0] if keyed else [], options)
+    oracle.lefts, oracle.rights = ([tuple((1, Fraction(cell)) for cell in row) for row in rows] for rows in written)
+    expected = oracle.answer()
+    sides = [side_of(csv_of(["g", "n"], rows), name="A side") for rows in written]
+    result, _ = run(*sides, pairs_of("g", "n", keys=("g",) if keyed else ()), options, spill_dir=tmp_path)
+    assert result.common_row_count == expected.counts[DifferenceKind.COMMON]
+    assert result.changed_row_count == expected.counts[DifferenceKind.CHANGED]
+
+
+def csv_of(names: list[str], rows: list[Row]) -> str:
+    def cell(text: str | None) -> str:
+        return "" if text is None else '"' + text.replace('"', '""') + '"'
+
+    return "".join(",".join(cell(text) for text in row) + "\n" for row in [names, *rows])
