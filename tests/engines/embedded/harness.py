@@ -24,7 +24,7 @@ class Sink:
     columns: tuple[OutputColumn, ...] = ()
     row_count: int = -1
 
-    async def write_rows(self, columns, batches):
+    async def write_rows(self, _columns, _batches):
         raise AssertionError("the embedded engine hands over a file")
 
     async def adopt_csv(self, path: Path, columns: Sequence[OutputColumn], *, row_count: int) -> None:

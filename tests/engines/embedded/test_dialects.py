@@ -73,7 +73,7 @@ CELLS = [
     ([PRESTO], "split_part('a,b,c', ',', 2)", "b"),
     ([HIVE, SPARK], "split('a1b2c', '[0-9]')[1]", "b"),
     ([PRESTO], "split('a,b', ',')[1]", "a"),
-    ([HIVE, SPARK, MYSQL], "\"double quoted\"", "double quoted"),
+    ([HIVE, SPARK, MYSQL], '"double quoted"', "double quoted"),
     ([HIVE, SPARK, MYSQL], "'it\\'s'", "it's"),
     ([HIVE, SPARK, PRESTO, MYSQL], "'it''s'", {PRESTO: "it's", MYSQL: "it's", HIVE: "its", SPARK: "its"}),
     ([MYSQL], "FIELD('b', 'a', 'b')", "2"),
@@ -83,7 +83,16 @@ CELLS = [
     ([MYSQL], "FORMAT(1234567.891, 2)", '"1,234,567.89"'),
     ([MYSQL], "STRCMP('a', 'b')", "-1"),
     ([MYSQL], "LEFT('hello', 2)", "he"),
-    ([HIVE, SPARK, PRESTO, MYSQL], "md5('a')", {HIVE: "0cc175b9c0f1b6a831c399e269772661", SPARK: "0cc175b9c0f1b6a831c399e269772661", MYSQL: "0cc175b9c0f1b6a831c399e269772661", PRESTO: None}),
+    (
+        [HIVE, SPARK, PRESTO, MYSQL],
+        "md5('a')",
+        {
+            HIVE: "0cc175b9c0f1b6a831c399e269772661",
+            SPARK: "0cc175b9c0f1b6a831c399e269772661",
+            MYSQL: "0cc175b9c0f1b6a831c399e269772661",
+            PRESTO: None,
+        },
+    ),
     ([PRESTO], "lower(to_hex(md5(to_utf8('a'))))", "0cc175b9c0f1b6a831c399e269772661"),
     # patterns
     ([HIVE, SPARK], "regexp_extract('a1b2', '([a-z])([0-9])', 2)", "1"),

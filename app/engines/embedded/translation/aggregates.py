@@ -32,7 +32,7 @@ def percentile(node: exp.ApproxQuantile | exp.Quantile, task_type: TaskType) -> 
     share = node.args["quantile"]
     if task_type is TaskType.PRESTO and node.args.get("weight") is not None:
         raise unsupported("APPROX_PERCENTILE with weights", place_of(node))
-    between = isinstance(node, exp.Quantile) or task_type is TaskType.HIVE
+    between = not isinstance(node, exp.ApproxQuantile) or task_type is TaskType.HIVE
     return call("quantile_cont" if between else "quantile_disc", node.this, share)
 
 

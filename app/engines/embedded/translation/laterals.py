@@ -1,8 +1,9 @@
-"""Rows out of arrays and maps: LATERAL VIEW and UNNEST as DuckDB's lateral joins, keeping or losing empty ones alike."""
+"""Rows out of arrays and maps: LATERAL VIEW and UNNEST as DuckDB's lateral joins, with OUTER keeping what is empty."""
 
 from sqlglot import exp
 
 from app.engines.embedded.translation.places import place_of, unsupported
+from app.engines.embedded.translation.structure import stack_width
 from app.engines.embedded.translation.types import call, is_map
 
 
@@ -86,10 +87,8 @@ def _recursive_unnest(structs: exp.Expr) -> exp.Expr:
 
 
 def _stack(generator: exp.Expr) -> exp.Select:
-    count, *values = [generator.this, *generator.expressions] if generator.args.get("this") else generator.expressions
-    if not count.name.isdigit() or int(count.name) == 0:
-        raise unsupported("STACK with a computed number of rows", place_of(generator))
-    width = -(-len(values) // int(count.name))
+    width = stack_width(generator)
+    count, values = generator.this, generator.expressions
     padded = [*values, *[exp.null()] * (width * int(count.name) - len(values))]
     lists = [exp.Array(expressions=[cell.copy() for cell in padded[column::width]]) for column in range(width)]
     return exp.Select(expressions=[exp.alias_(call("unnest", one), f"c{index}") for index, one in enumerate(lists)])

@@ -9,8 +9,12 @@ PREFIX = "phantom_"
 MACROS: Mapping[str, str] = {
     "pmod": "(a, b) AS ((a % nullif(b, 0)) + b) % nullif(b, 0)",
     "map_agg": "(k, v) AS phantom_pairs(list(k) FILTER (WHERE k IS NOT NULL), list(v) FILTER (WHERE k IS NOT NULL))",
-    "pairs": "(ks, vs) AS map(list_distinct(ks), list_transform(list_distinct(ks), lambda x: vs[list_position(ks, x)]))",
-    "multimap_agg": "(k, v) AS phantom_groups(list(k) FILTER (WHERE k IS NOT NULL), list(v) FILTER (WHERE k IS NOT NULL))",
+    "pairs": (
+        "(ks, vs) AS map(list_distinct(ks), list_transform(list_distinct(ks), lambda x: vs[list_position(ks, x)]))"
+    ),
+    "multimap_agg": (
+        "(k, v) AS phantom_groups(list(k) FILTER (WHERE k IS NOT NULL), list(v) FILTER (WHERE k IS NOT NULL))"
+    ),
     "groups": (
         "(ks, vs) AS map(list_distinct(ks), list_transform(list_distinct(ks), "
         "lambda x: list_transform(list_filter(list_zip(ks, vs), lambda p: p[1] = x), lambda p: p[2])))"
@@ -47,7 +51,9 @@ MACROS: Mapping[str, str] = {
         "THEN json_extract_string(s, p) END"
     ),
     "json_part": "(s, p) AS CASE WHEN json_valid(s) THEN json_extract(s, p) END",
-    "json_unquote": "(s) AS CASE WHEN starts_with(s, '\"') AND json_valid(s) THEN json_extract_string(s, '$') ELSE s::VARCHAR END",
+    "json_unquote": (
+        "(s) AS CASE WHEN starts_with(s, '\"') AND json_valid(s) THEN json_extract_string(s, '$') ELSE s::VARCHAR END"
+    ),
     "week_sunday": "(d) AS CAST(strftime(d, '%U') AS INTEGER)",
     "week_monday": "(d) AS CAST(strftime(d, '%W') AS INTEGER)",
     "week_iso_short": (
@@ -60,11 +66,14 @@ MACROS: Mapping[str, str] = {
     "unix": "(t) AS CAST(floor(epoch(t)) AS BIGINT)",
     "from_unix": "(n) AS make_timestamp(CAST(CAST(n AS DOUBLE) * 1000000 AS BIGINT))",
     "integer": (  # a text with a fraction is cut, not rounded
-        "(s) AS CASE WHEN contains(s, '.') THEN TRY_CAST(trunc(TRY_CAST(s AS DOUBLE)) AS BIGINT) ELSE TRY_CAST(s AS BIGINT) END"
+        "(s) AS CASE WHEN contains(s, '.') THEN TRY_CAST(trunc(TRY_CAST(s AS DOUBLE)) AS BIGINT) "
+        "ELSE TRY_CAST(s AS BIGINT) END"
     ),
-    "presto_div": "(a, b) AS a // b",
     "field": "(s, l) AS coalesce(list_position(l, s), 0)",
-    "find_in_set": "(s, l) AS CASE WHEN l IS NULL OR s IS NULL THEN NULL ELSE coalesce(list_position(string_split(l, ','), s), 0) END",
+    "find_in_set": (
+        "(s, l) AS CASE WHEN l IS NULL OR s IS NULL THEN NULL "
+        "ELSE coalesce(list_position(string_split(l, ','), s), 0) END"
+    ),
     "format_number": "(x, n) AS format('{:,.' || n || 'f}', CAST(x AS DOUBLE))",
     "space": "(n) AS repeat(' ', CAST(n AS BIGINT))",
     "array_join": "(l, d, n) AS array_to_string(list_transform(l, lambda x: coalesce(CAST(x AS VARCHAR), n)), d)",

@@ -1,4 +1,4 @@
-"""Dates and times: patterns, units, texts in the place of dates, and which results are dates and which are timestamps."""
+"""Dates and times: patterns, units, texts in the place of dates, and which results are dates, which timestamps."""
 
 import re
 
@@ -9,7 +9,7 @@ from app.engines.embedded.translation import types
 from app.engines.embedded.translation.places import place_of, unsupported
 from app.engines.embedded.translation.types import call, cast
 
-_KNOWN_DIRECTIVES = frozenset("a A b B d -d H -H I -I j -j m -m M -M S -S f g G p u U V W w y Y z Z %".split())
+_KNOWN_DIRECTIVES = frozenset("aAbBdHIjmMSfgGpuUVWwyYzZ%") | {f"-{letter}" for letter in "dHIjmMS"}
 _DIRECTIVE = re.compile(r"%(-?.)")
 _STRICT = re.compile(r"(%-?[a-zA-Z])strict")  # sqlglot's mark of a field that must have two digits
 _DATE_UNITS = frozenset({"DAY", "WEEK", "MONTH", "QUARTER", "YEAR"})
@@ -102,7 +102,7 @@ def shift(node: exp.Expr, task_type: TaskType) -> exp.Expr:
 
 
 def shift_by_interval(node: exp.Binary, task_type: TaskType) -> exp.Expr:
-    """date + INTERVAL, where the value is a date, a timestamp or a text."""
+    """Date + INTERVAL, where the value is a date, a timestamp or a text."""
     interval, base = (node.expression, node.this)
     if isinstance(base, exp.Interval):
         interval, base = base, interval
@@ -183,7 +183,8 @@ def _interval(step: exp.Expr, unit: str) -> exp.Expr:
 def _bare(node: exp.Expr) -> exp.Expr:
     """Without the cast that sqlglot's parser puts around a date function's argument."""
     if isinstance(node, exp.TsOrDsToDate | exp.TsOrDsToTimestamp) and node.args.get("format") is None:
-        return node.this
+        bare: exp.Expr = node.this
+        return bare
     if (
         isinstance(node, exp.Cast)
         and "line" not in node.meta

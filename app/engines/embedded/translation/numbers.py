@@ -1,4 +1,4 @@
-"""Arithmetic, comparison and casts by each dialect's rules: division, rounding, texts that stand where numbers belong."""
+"""Arithmetic, comparison and casts by each dialect's rules: division, rounding, texts in the place of numbers."""
 
 from sqlglot import exp
 
@@ -8,6 +8,7 @@ from app.engines.embedded.translation.types import call, cast
 
 _MYSQL_EXTRA_DIGITS = 4  # div_precision_increment's default
 _WIDEST = 38
+_UNTYPED = (exp.DType.UNKNOWN, exp.DType.NULL)
 
 
 def divide(node: exp.Div, task_type: TaskType) -> exp.Expr:
@@ -61,7 +62,7 @@ def compare(node: exp.Binary, task_type: TaskType) -> exp.Expr:
 
 
 def compare_many(node: exp.In, task_type: TaskType) -> exp.Expr:
-    """x IN (1, 2) for a text x, and x IN ('1', '2') for a number."""
+    """Tell x IN (1, 2) for a text x, and x IN ('1', '2') for a number."""
     options = node.expressions
     if task_type is TaskType.PRESTO or not options:
         return node
@@ -98,9 +99,36 @@ def convert(node: exp.Cast, task_type: TaskType) -> exp.Expr:
     return make(this=value.copy(), to=target.copy())
 
 
+def unify(node: exp.Expr, task_type: TaskType) -> exp.Expr:
+    """Branches of COALESCE, IF and CASE that mix texts with other types become texts, but not in Presto."""
+    if task_type is TaskType.PRESTO:
+        return node
+    made = node.copy()
+    values = _branches(made)
+    texts = [value for value in values if types.is_text(value)]
+    others = [value for value in values if not types.is_text(value) and not value.is_type(*_UNTYPED)]
+    if not texts or not others:
+        return node
+    for value in others:
+        value.replace(cast(value, "VARCHAR"))
+    made.type = exp.DataType.build("VARCHAR")
+    return made
+
+
 def truth(node: exp.Expr) -> exp.Expr:
     """MySQL's booleans are the numbers 1 and 0."""
     return cast(node, "BIGINT")
+
+
+def _branches(node: exp.Expr) -> list[exp.Expr]:
+    match node:
+        case exp.Coalesce():
+            return [node.this, *node.expressions]
+        case exp.Case():
+            default = node.args.get("default")
+            return [branch.args["true"] for branch in node.args["ifs"]] + ([default] if default is not None else [])
+        case _:
+            return [value for value in (node.args.get("true"), node.args.get("false")) if value is not None]
 
 
 def _own_div(left: exp.Expr, right: exp.Expr) -> exp.Expr:

@@ -1,5 +1,8 @@
 """Which rule rewrites which node: one walk over a qualified, annotated tree, from the leaves to the root."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from sqlglot import exp
 
 from app.domain.tasks import TaskType
@@ -7,21 +10,7 @@ from app.engines.embedded.translation import aggregates, moments, numbers, texts
 from app.engines.embedded.translation.functions import rewrite_unknown
 from app.engines.embedded.translation.places import place_of, unsupported
 
-# What reads files, runs code or tells about the host, in any dialect that sqlglot parses.
-_FORBIDDEN = (
-    exp.ReadCSV,
-    exp.ReadParquet,
-    exp.QueryTransform,
-    exp.Parameter,
-    exp.SessionParameter,
-    exp.Placeholder,
-    exp.Introducer,
-    exp.CurrentUser,
-    exp.CurrentSchema,
-    exp.CurrentVersion,
-    exp.Command,
-    exp.Dot,
-)
+_Rule = Callable[[Any, TaskType], exp.Expr]  # each takes the node type that it stands at in the table
 
 
 def apply_rules(tree: exp.Expr, task_type: TaskType) -> exp.Expr:
@@ -30,12 +19,14 @@ def apply_rules(tree: exp.Expr, task_type: TaskType) -> exp.Expr:
     Raises: TerminalEngineError with code UNSUPPORTED.
     """
     for node in reversed(list(tree.bfs())):
-        made = _rewrite(node, task_type)
+        rule = _RULES.get(type(node))
+        if rule is None:
+            continue
+        made = rule(node, task_type)
         if made is node:
             continue
         if made.type is None:
             made.type = node.type
-        made.comments = None
         if node is tree:
             tree = made
         else:
@@ -43,104 +34,100 @@ def apply_rules(tree: exp.Expr, task_type: TaskType) -> exp.Expr:
     return aggregates.apply_result_types(tree)
 
 
-def _rewrite(node: exp.Expr, task_type: TaskType) -> exp.Expr:  # noqa: C901, PLR0911, PLR0912 - a table of rules
-    match node:
-        case exp.Anonymous():
-            return (
-                node
-                if node.name.upper() == "JSON_TUPLE" and isinstance(node.parent, exp.Lateral)
-                else rewrite_unknown(node, task_type)
-            )
-        case exp.Div():
-            return numbers.divide(node, task_type)
-        case exp.IntDiv():
-            return numbers.divide_whole(node, task_type)
-        case exp.Mod():
-            return numbers.remainder(node, task_type)
-        case exp.Add() | exp.Sub() if isinstance(node.expression, exp.Interval) or isinstance(node.this, exp.Interval):
-            return moments.shift_by_interval(node, task_type)
-        case exp.Add() | exp.Sub() | exp.Mul():
-            return numbers.combine(node, task_type)
-        case exp.EQ() | exp.NEQ() | exp.GT() | exp.GTE() | exp.LT() | exp.LTE() | exp.NullSafeEQ():
-            return numbers.compare(node, task_type)
-        case exp.In():
-            return numbers.compare_many(node, task_type)
-        case exp.Cast():
-            return numbers.convert(node, task_type)
-        case exp.Sum():
-            return aggregates.total(node, task_type)
-        case exp.Avg():
-            return aggregates.average(node, task_type)
-        case exp.ApproxQuantile() | exp.Quantile():
-            return aggregates.percentile(node, task_type)
-        case exp.ApproxDistinct():
-            return aggregates.distinct_count(node)
-        case exp.ArrayUniqueAgg():
-            return aggregates.collect(node)
-        case exp.ConcatWs():
-            return aggregates.join_texts(node)
-        case exp.GroupConcat():
-            return aggregates.group_concat(node)
-        case exp.TimeToStr():
-            return moments.format_time(node, task_type)
-        case exp.StrToTime() | exp.StrToDate():
-            return moments.parse_time(node, task_type)
-        case exp.StrToUnix():
-            return moments.to_unix(node, task_type)
-        case exp.UnixToStr() | exp.UnixToTime():
-            return moments.from_unix(node, task_type)
-        case exp.TsOrDsToDate():
-            return moments.to_date(node, task_type)
-        case exp.TsOrDsAdd():
-            return moments.add_days(node)
-        case exp.AddMonths():
-            return moments.add_months(node)
-        case exp.DateAdd() | exp.DateSub() | exp.TimestampAdd() | exp.TimestampSub():
-            return moments.shift(node, task_type)
-        case exp.DateDiff() | exp.TimestampDiff():
-            return moments.difference(node, task_type)
-        case exp.TimestampTrunc() | exp.DateTrunc():
-            return moments.truncate(node, task_type)
-        case exp.DayOfWeek():
-            return moments.day_of_week(node)
-        case exp.Week():
-            return moments.week(node)
-        case exp.Year() | exp.Month() | exp.Day() | exp.Hour() | exp.Minute() | exp.Second() | exp.Quarter():
-            return moments.part(node, task_type)
-        case exp.DayOfMonth() | exp.DayOfYear() | exp.WeekOfYear() | exp.LastDay() | exp.DayOfWeekIso() | exp.Dayname():
-            return moments.part(node, task_type)
-        case exp.CurrentTimestamp():
-            return node if isinstance(node.parent, exp.Cast) else types.cast(node, "TIMESTAMP")
-        case exp.RegexpExtract():
-            return texts.extract_by_pattern(node, task_type)
-        case exp.RegexpSubstr():
-            return texts.find_by_pattern(node)
-        case exp.SubstringIndex():
-            return texts.substring_index(node)
-        case exp.Elt():
-            return texts.pick(node)
-        case exp.Extract():
-            return moments.extract(node, task_type)
-        case exp.RegexpReplace():
-            return texts.replace_by_pattern(node)
-        case exp.JSONExtract() | exp.JSONExtractScalar():
-            return texts.json_value(node, task_type)
-        case exp.Substring():
-            return texts.substring(node, task_type)
-        case exp.ArraySize():
-            return texts.size_of(node, task_type)
-        case exp.Initcap():
-            return texts.capitalise(node)
-        case exp.Length():
-            return texts.bytes_of(node, task_type)
-        case exp.Upper() | exp.Lower() | exp.Trim() | exp.Pad() | exp.Left() | exp.Right() | exp.Reverse() | exp.MD5():
-            return texts.text_of(node)
-        case exp.Reduce():
-            return texts.fold(node)
-        case exp.StrToMap():
-            return texts.text_map(node)
-        case exp.Bracket():
-            return texts.map_element(node)
-        case _ if isinstance(node, _FORBIDDEN):
-            raise unsupported(f"{type(node).__name__.upper()}", place_of(node))
-    return node
+def _forbidden(node: exp.Expr, _: TaskType) -> exp.Expr:
+    """What reads files, runs code or tells about the host, in any dialect that sqlglot parses."""
+    raise unsupported(_FORBIDDEN[type(node)], place_of(node))
+
+
+def _unknown(node: exp.Anonymous, task_type: TaskType) -> exp.Expr:
+    if node.name.upper() == "JSON_TUPLE" and isinstance(node.parent, exp.Lateral):
+        return node  # a table function of LATERAL VIEW
+    return rewrite_unknown(node, task_type)
+
+
+def _plus_or_minus(node: exp.Binary, task_type: TaskType) -> exp.Expr:
+    if isinstance(node.this, exp.Interval) or isinstance(node.expression, exp.Interval):
+        return moments.shift_by_interval(node, task_type)
+    return numbers.combine(node, task_type)
+
+
+def _branch(node: exp.If, task_type: TaskType) -> exp.Expr:
+    return node if isinstance(node.parent, exp.Case) else numbers.unify(node, task_type)
+
+
+def _now(node: exp.CurrentTimestamp, _: TaskType) -> exp.Expr:
+    return node if isinstance(node.parent, exp.Cast) else types.cast(node, "TIMESTAMP")
+
+
+def _text(node: exp.Func, _: TaskType) -> exp.Expr:
+    return texts.text_of(node)
+
+
+_FORBIDDEN: Mapping[type[exp.Expr], str] = {
+    exp.ReadCSV: "READ_CSV",
+    exp.ReadParquet: "READ_PARQUET",
+    exp.QueryTransform: "TRANSFORM … USING a program",
+    exp.Parameter: "A variable",
+    exp.SessionParameter: "A system variable",
+    exp.Placeholder: "A parameter",
+    exp.Introducer: "A character set before a text",
+    exp.CurrentUser: "CURRENT_USER",
+    exp.CurrentSchema: "The name of the current database",
+    exp.CurrentVersion: "VERSION",
+    exp.Command: "This statement",
+    exp.Variadic: "VARIADIC",
+    exp.Columns: "COLUMNS",
+}
+
+_RULES: Mapping[type[exp.Expr], _Rule] = {
+    **dict.fromkeys(_FORBIDDEN, _forbidden),
+    **dict.fromkeys((exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ), numbers.compare),
+    **dict.fromkeys((exp.Cast, exp.TryCast), numbers.convert),
+    **dict.fromkeys((exp.Add, exp.Sub), _plus_or_minus),
+    **dict.fromkeys((exp.Coalesce, exp.Case), numbers.unify),
+    **dict.fromkeys((exp.ApproxQuantile, exp.Quantile), aggregates.percentile),
+    **dict.fromkeys((exp.StrToTime, exp.StrToDate), moments.parse_time),
+    **dict.fromkeys((exp.UnixToStr, exp.UnixToTime), moments.from_unix),
+    **dict.fromkeys((exp.DateAdd, exp.DateSub, exp.TimestampAdd, exp.TimestampSub), moments.shift),
+    **dict.fromkeys((exp.DateDiff, exp.TimestampDiff), moments.difference),
+    **dict.fromkeys((exp.TimestampTrunc, exp.DateTrunc), moments.truncate),
+    **dict.fromkeys((exp.Year, exp.Quarter, exp.Month, exp.Day, exp.Hour, exp.Minute, exp.Second), moments.part),
+    **dict.fromkeys((exp.DayOfMonth, exp.DayOfYear, exp.DayOfWeekIso, exp.WeekOfYear), moments.part),
+    **dict.fromkeys((exp.LastDay, exp.Dayname), moments.part),
+    **dict.fromkeys((exp.JSONExtract, exp.JSONExtractScalar), texts.json_value),
+    **dict.fromkeys((exp.Upper, exp.Lower, exp.Trim, exp.Pad, exp.Left, exp.Right, exp.Reverse, exp.MD5), _text),
+    exp.Anonymous: _unknown,
+    exp.If: _branch,
+    exp.CurrentTimestamp: _now,
+    exp.Div: numbers.divide,
+    exp.IntDiv: numbers.divide_whole,
+    exp.Mod: numbers.remainder,
+    exp.Mul: numbers.combine,
+    exp.In: numbers.compare_many,
+    exp.Sum: aggregates.total,
+    exp.Avg: aggregates.average,
+    exp.ApproxDistinct: lambda node, _: aggregates.distinct_count(node),
+    exp.ArrayUniqueAgg: lambda node, _: aggregates.collect(node),
+    exp.ConcatWs: lambda node, _: aggregates.join_texts(node),
+    exp.GroupConcat: lambda node, _: aggregates.group_concat(node),
+    exp.TimeToStr: moments.format_time,
+    exp.StrToUnix: moments.to_unix,
+    exp.TsOrDsToDate: moments.to_date,
+    exp.TsOrDsAdd: lambda node, _: moments.add_days(node),
+    exp.AddMonths: lambda node, _: moments.add_months(node),
+    exp.DayOfWeek: lambda node, _: moments.day_of_week(node),
+    exp.Week: lambda node, _: moments.week(node),
+    exp.Extract: moments.extract,
+    exp.RegexpExtract: texts.extract_by_pattern,
+    exp.RegexpSubstr: lambda node, _: texts.find_by_pattern(node),
+    exp.RegexpReplace: lambda node, _: texts.replace_by_pattern(node),
+    exp.SubstringIndex: lambda node, _: texts.substring_index(node),
+    exp.Elt: lambda node, _: texts.pick(node),
+    exp.Substring: texts.substring,
+    exp.ArraySize: texts.size_of,
+    exp.Initcap: lambda node, _: texts.capitalise(node),
+    exp.Length: texts.bytes_of,
+    exp.Reduce: lambda node, _: texts.fold(node),
+    exp.StrToMap: lambda node, _: texts.text_map(node),
+    exp.Bracket: lambda node, _: texts.map_element(node),
+}

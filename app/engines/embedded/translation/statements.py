@@ -13,6 +13,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from app.engines.embedded.translation.places import Place, place_of_token, syntax_error, unsupported
 
 _LONGEST_TEXT = 1_000_000
+_PLACES = frozenset({"external_location", "location", "path", "url"})  # options that name where a table lies
 
 
 class WriteMode(StrEnum):
@@ -191,14 +192,9 @@ def _create(tree: exp.Create, text: str, place: Place) -> Statement:
         target = target.this
     if kind not in {"TABLE", "VIEW"} or not isinstance(target, exp.Table):
         raise unsupported(f"The statement {_first_words(text)}", place)
-    properties = tree.args.get("properties")
-    temporary = False
-    for given in properties.expressions if properties else ():
-        temporary = temporary or isinstance(given, exp.TemporaryProperty)
-        if isinstance(given, exp.LocationProperty | exp.LikeProperty | exp.ExternalProperty):
-            raise unsupported(f"CREATE with {given.sql()[:60]}", place, advice="create the table from a query")
-        if isinstance(given, exp.PartitionedByProperty):
-            definitions += [part for part in given.this.expressions if isinstance(part, exp.ColumnDef)]
+    properties = tree.args["properties"].expressions if tree.args.get("properties") else []
+    definitions += _partition_columns(properties, place)
+    temporary = any(isinstance(given, exp.TemporaryProperty) for given in properties)
     mode = WriteMode.REPLACE if tree.args.get("replace") else WriteMode.CREATE
     mode = WriteMode.CREATE_IF_MISSING if tree.args.get("exists") else mode
     table = _table(target, place)
@@ -224,6 +220,18 @@ def _create(tree: exp.Create, text: str, place: Place) -> Statement:
         view=kind == "VIEW",
         temporary=temporary,
     )
+
+
+def _partition_columns(properties: list[exp.Expr], place: Place) -> list[exp.ColumnDef]:
+    """Columns that PARTITIONED BY adds; how a table is stored is of no account here, where it lies is refused."""
+    columns: list[exp.ColumnDef] = []
+    for given in properties:
+        elsewhere = type(given) is exp.Property and given.name.lower() in _PLACES
+        if elsewhere or isinstance(given, exp.LocationProperty | exp.LikeProperty | exp.ExternalProperty):
+            raise unsupported(f"CREATE with {given.sql()[:60]}", place, advice="create the table from a query")
+        if isinstance(given, exp.PartitionedByProperty):
+            columns += [part for part in given.this.expressions if isinstance(part, exp.ColumnDef)]
+    return columns
 
 
 def _table(node: exp.Expr, place: Place) -> exp.Table:

@@ -1,21 +1,26 @@
-"""Clauses that must change before names are resolved: grouping sets, explode in a projection, Hive's sorting clauses."""
+"""Clauses that change before names are resolved: grouping sets, explode in a projection, Hive's sorting clauses."""
 
 from sqlglot import exp
 
 from app.engines.embedded.translation.places import place_of, unsupported
 
-_GENERATORS = (exp.Explode, exp.Posexplode, exp.ExplodeOuter, exp.PosexplodeOuter, exp.Inline)
+_GENERATORS = (exp.Explode, exp.Posexplode, exp.ExplodeOuter, exp.PosexplodeOuter, exp.Inline, exp.Stack)
 
 
 def reshape(tree: exp.Expr, maps: frozenset[str]) -> None:
     """Rewrite in place; `maps` are the lower-cased names of columns that hold maps."""
     for select in list(tree.find_all(exp.Select)):
-        _drop_hints(select)
         _reshape_grouping(select)
         _reshape_sorting(select)
         _reshape_generators(select, maps)
     for lateral in list(tree.find_all(exp.Lateral)):
         _name_columns(lateral, maps)
+
+
+def reshape_hints(tree: exp.Expr) -> None:
+    """Drop what names tables without reading them: hints, locks, MySQL's dual."""
+    for select in list(tree.find_all(exp.Select)):
+        _drop_hints(select)
 
 
 def _drop_hints(select: exp.Select) -> None:
@@ -46,9 +51,14 @@ def _reshape_grouping(select: exp.Select) -> None:
             sets = [part for clause in group.args["grouping_sets"] for part in clause.expressions]
             group.set("grouping_sets", None)
             group.set("expressions", [exp.GroupingSets(expressions=sets)])
-    for part in group.expressions if group is not None else []:
-        if isinstance(part, exp.Rollup | exp.Cube | exp.GroupingSets) and len(keys) == 1:
-            keys = list(dict.fromkeys(column.copy() for column in part.find_all(exp.Column)))
+            keys = keys or list(dict.fromkeys(part.copy() for one in sets for part in one.find_all(exp.Column)))
+    if len(keys) == 1 and isinstance(keys[0], exp.Rollup | exp.Cube | exp.GroupingSets):
+        keys = list(dict.fromkeys(column.copy() for column in keys[0].find_all(exp.Column)))
+    _reshape_grouping_id(select, keys)
+
+
+def _reshape_grouping_id(select: exp.Select, keys: list[exp.Expr]) -> None:
+    """Hive's grouping__id and Spark's grouping_id() look at all keys."""
     for column in list(select.find_all(exp.Column)):
         if column.name.lower() == "grouping__id" and not column.table and column.find_ancestor(exp.Select) is select:
             column.replace(_grouping_id(keys, column))
@@ -113,7 +123,22 @@ def _name_columns(lateral: exp.Lateral, maps: frozenset[str]) -> None:
         alias.set("columns", [exp.to_identifier(name) for name in _default_names(lateral.this, maps)])
 
 
+def stack_width(generator: exp.Expr) -> int:
+    """Columns of STACK(rows, values…).
+
+    Raises: TerminalEngineError with code UNSUPPORTED where the number of rows is no constant.
+    """
+    count, values = generator.this, generator.expressions
+    if not count.name.isdigit() or int(count.name) == 0:
+        raise unsupported("STACK with a computed number of rows", place_of(generator))
+    return -(-len(values) // int(count.name))
+
+
 def _default_names(generator: exp.Expr, maps: frozenset[str]) -> list[str]:
+    if isinstance(generator, exp.Stack):
+        return [f"col{index}" for index in range(stack_width(generator))]
+    if isinstance(generator, exp.Inline):
+        raise unsupported("INLINE without names", place_of(generator), advice="name its columns: AS (a, b)")
     value = generator.this
     of_map = isinstance(value, exp.Map | exp.VarMap | exp.StrToMap) or (
         isinstance(value, exp.Column) and value.name.lower() in maps

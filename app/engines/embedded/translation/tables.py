@@ -22,7 +22,7 @@ class TableSchema:
 
 
 def table_key(table: exp.Table) -> str:
-    """The catalogue's name: lower case, with its schema unless that is the default one; a catalog in front is dropped."""
+    """The catalogue's name: lower case, with its schema unless that is the default; a catalog in front is dropped."""
     name, schema = table.name.lower(), table.db.lower()
     return f"{schema}.{name}" if schema and schema not in _DEFAULT_SCHEMAS else name
 

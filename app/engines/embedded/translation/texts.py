@@ -28,7 +28,7 @@ def find_by_pattern(node: exp.RegexpSubstr) -> exp.Expr:
 
 
 def replace_by_pattern(node: exp.RegexpReplace) -> exp.Expr:
-    """$1 of the dialects is \\1 here; every match is replaced."""
+    """A group is $1 in the dialects and a backslash with 1 here; every match is replaced."""
     replacement = node.args.get("replacement") or exp.Literal.string("")
     if isinstance(replacement, exp.Literal):
         replacement = exp.Literal.string(re.sub(r"\$(\d)", r"\\\1", replacement.name))

@@ -16,10 +16,10 @@ from app.engines.embedded.translation.labels import label_projections, labels_of
 from app.engines.embedded.translation.laterals import rewrite_laterals
 from app.engines.embedded.translation.macros import macros_for
 from app.engines.embedded.translation.numbers import truth
-from app.engines.embedded.translation.places import column_not_found, place_of, unsupported
+from app.engines.embedded.translation.places import column_not_found, place_of, syntax_error, unsupported
 from app.engines.embedded.translation.rules import apply_rules
 from app.engines.embedded.translation.statements import Statement, dialect_of, parse_statements
-from app.engines.embedded.translation.structure import reshape
+from app.engines.embedded.translation.structure import reshape, reshape_hints
 from app.engines.embedded.translation.tables import TableSchema, bind
 from app.engines.embedded.translation.types import is_type_boolean
 
@@ -54,6 +54,12 @@ class Translator:
         """Raises: TerminalEngineError with code SYNTAX or UNSUPPORTED."""
         return parse_statements(text, self._dialect)
 
+    def prepare(self) -> None:
+        """Load what the first translation loads."""
+        text = "SELECT 1"
+        (statement,) = self.parse(text)
+        self.translate(statement.tree, text=text, lookup=lambda table: table.name, schemas={})
+
     def translate(
         self, query: exp.Expr, *, text: str, lookup: Callable[[exp.Table], str], schemas: Mapping[str, TableSchema]
     ) -> Translated:
@@ -64,6 +70,7 @@ class Translator:
         original = query
         tree = query.copy()
         try:
+            reshape_hints(tree)
             bind(tree, lookup)
             return self._translate(tree, text, schemas)
         except OptimizeError as error:
@@ -135,8 +142,19 @@ def _unresolved(error: OptimizeError, tree: exp.Expr, schemas: Mapping[str, Tabl
         known = {column.lower() for table in schemas.values() for column in table.names}
         known |= {identifier.name.lower() for alias in tree.find_all(exp.Alias) for identifier in [alias.args["alias"]]}
         found = next((column for column in tree.find_all(exp.Column) if column.name.lower() == name.lower()), None)
+        if found is not None and found.table and found.table.lower() not in _sources(tree):
+            return _no_source(found)
         return column_not_found(found.name if found else name, place_of(found), known - {name.lower()})
-    found_table = next((column for column in tree.find_all(exp.Column) if column.table.lower() == name.lower()), None)
-    place = place_of(found_table.args["table"]) if found_table is not None else None
+    stray = next((column for column in tree.find_all(exp.Column) if column.table.lower() == name.lower()), None)
+    return _no_source(stray) if stray is not None else syntax_error(f"{message}.", place_of(tree))
+
+
+def _sources(tree: exp.Expr) -> set[str]:
+    named = (exp.Table, exp.Subquery, exp.CTE, exp.Lateral, exp.Unnest, exp.Values)
+    return {source.alias_or_name.lower() for source in tree.find_all(*named)}
+
+
+def _no_source(column: exp.Column) -> TerminalEngineError:
+    place = place_of(column.args["table"])
     where = f" at {place}" if place else ""
-    return TerminalEngineError(f"The query names no table {name}{where} in its FROM clause.", code="TABLE_NOT_FOUND")
+    return TerminalEngineError(f"The FROM clause has no table {column.table}{where}.", code="TABLE_NOT_FOUND")
