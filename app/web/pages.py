@@ -33,7 +33,7 @@ ASSET_POLICY = (
 
 
 def page_routes(build: Path = BUILD) -> list[BaseRoute]:
-    """The start page and the built files. GraphiQL is apart: it shares its address with the API, whose view calls it."""
+    """The start page and the built files; GraphiQL shares its address with the API, whose view answers with it."""
 
     async def start(_: Request) -> Response:
         return _page(build / "index.html", START_POLICY)

@@ -113,6 +113,8 @@ class ToyApi:
         document, variables = parse(payload["query"]), payload.get("variables")
         async for result in subscribe(TOY_SCHEMA, document, {"runEvents": run_events}, None, variables):
             await ws.send_json({"id": id_, "type": "next", "payload": result.formatted})
+            if variables and variables["runId"] == "endless":
+                return
         await ws.send_json({"id": id_, "type": "complete"})
 
     def asked_for(self, name: str) -> list[str | None]:
@@ -253,7 +255,8 @@ async def test_graphiql_runs_a_query_without_asking_another_host_or_breaching_it
 async def test_the_policy_refuses_every_other_host(visit: Visit) -> None:
     await visit.open_graphiql()
     elsewhere = "http://127.0.0.1:9/elsewhere"
-    refused = await visit.page.evaluate(ATTEMPTS_ELSEWHERE, elsewhere)
+    async with asyncio.timeout(10):
+        refused = await visit.page.evaluate(ATTEMPTS_ELSEWHERE, elsewhere)
     assert sorted(refused) == [elsewhere, elsewhere, elsewhere, elsewhere.replace("http", "ws")]
 
 
@@ -317,6 +320,23 @@ async def test_a_session_is_refreshed_shortly_before_it_expires(visit: Visit) ->
     await visit.expect_response('"workers": 2')
     assert len(visit.api.asked_for("RefreshSession")) == 1
     assert visit.api.asked_for("Welcome") == ["Bearer access-2"]
+
+
+async def test_a_subscription_goes_on_with_the_refreshed_token_and_ends_with_signing_out(visit: Visit) -> None:
+    await visit.page.clock.install()
+    await visit.open_graphiql()
+    await visit.sign_in(password="right")
+    await visit.page.get_by_role("tab", name="RunEvents").click()
+    await visit.write("variables.json", '{"runId": "endless"}')
+    await visit.run()
+    await visit.expect_response("heard as Bearer access-1")
+    await visit.page.clock.fast_forward("59:05")
+    await visit.expect_response("heard as Bearer access-2")
+    stop = visit.page.get_by_role("button", name="Stop query")
+    await expect(stop).to_be_visible()
+    await visit.page.get_by_role("button", name="Sign out").click()
+    await expect(stop).to_be_hidden()
+    assert [params["Authorization"] for params in visit.api.connection_params] == ["Bearer access-1", "Bearer access-2"]
 
 
 async def test_a_session_that_expired_in_sleep_is_refreshed_by_the_next_request(visit: Visit) -> None:
