@@ -27,7 +27,7 @@ class Bell:
     """Rings topics, and calls the listeners of a topic (in the event loop's thread) when it is rung anywhere."""
 
     def __init__(self, *, url: str) -> None:
-        self._redis: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 1), socket_keepalive=True)
+        self._redis: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 1))
         self._pubsub: PubSub | None = None
         self._listeners: dict[str, set[Listener]] = {}
         self._confirmed: dict[str, asyncio.Event] = {}

@@ -1,7 +1,7 @@
 """How an output is written as CSV: RFC 4180, UTF-8, a header, NULL as an unquoted empty field, the empty string as "".
 
 Lines end with a single newline. A cell is quoted when it is the empty string or holds the delimiter, a quote, a line
-break, or white space at either end. So a line break outside quotes always ends a row, and an empty line is the one NULL
+break, or a blank at either end. So a line break outside quotes always ends a row, and an empty line is the one NULL
 of a table with one column.
 """
 
@@ -88,8 +88,8 @@ def quote(text: str, delimiter: str) -> str:
         and '"' not in text
         and "\n" not in text
         and "\r" not in text
-        and not text[0].isspace()
-        and not text[-1].isspace()
+        and text[0] != " "
+        and text[-1] != " "
     ):
         return text
     return '"' + text.replace('"', '""') + '"'

@@ -7,7 +7,7 @@ again from the database, so that it never slows the others or holds their memory
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
@@ -85,7 +85,7 @@ class Feed(Generic[Row]):
                         follower.finish()
                 return
 
-    async def follow(self, after: int) -> AsyncIterator[Batch[Row]]:
+    async def follow(self, after: int) -> AsyncGenerator[Batch[Row]]:
         """Batches of all rows after the position `after`, then of every new one, until the feed is over."""
         cursor = after
         while True:
@@ -147,7 +147,7 @@ class _Follower(Generic[Row]):
             self._waiting.append(batch)
         self._news.set()
 
-    async def batches(self) -> AsyncIterator[Batch[Row]]:
+    async def batches(self) -> AsyncGenerator[Batch[Row]]:
         while not self._overflown:
             await self._news.wait()
             self._news.clear()
@@ -168,7 +168,7 @@ class Feeds:
     @asynccontextmanager
     async def using(
         self, key: str, *, topic: str, fetch: Fetch[Row], position: Position[Row], over: Over | None = None
-    ) -> AsyncIterator[Feed[Row]]:
+    ) -> AsyncGenerator[Feed[Row]]:
         """The feed of this key, read at each ring of the topic, as long as the block lasts."""
         feed: Feed[Row] | None = self._feeds.get(key)
         if feed is None:

@@ -1,7 +1,7 @@
 """Reconciliations: defining them, starting, cancelling and finding their runs."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -170,7 +170,7 @@ class ReconciliationService:
 
     async def follow(
         self, viewer: Viewer, run_id: UUID, *, after: int | None
-    ) -> AsyncIterator[Batch[ReconciliationEvent]]:
+    ) -> AsyncGenerator[Batch[ReconciliationEvent]]:
         """What happens in a run, from its start or after a cursor, to its end.
 
         Raises: NotFoundError.

@@ -1,6 +1,6 @@
 """Live feeds of runs, playgrounds and logs: who may follow them, where they start, when they end."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from uuid import UUID
 
@@ -20,7 +20,7 @@ class RunFeeds:
         self._database = database
         self._feeds = feeds
 
-    async def run(self, viewer: Viewer, run_id: UUID, *, after: int | None) -> AsyncIterator[Batch[Event]]:
+    async def run(self, viewer: Viewer, run_id: UUID, *, after: int | None) -> AsyncGenerator[Batch[Event]]:
         """From the start of the run, or after a cursor, to its end.
 
         Raises: NotFoundError.
@@ -50,7 +50,7 @@ class RunFeeds:
 
     async def playground(
         self, viewer: Viewer, playground_id: UUID, *, after: int | None
-    ) -> AsyncIterator[Batch[Event]]:
+    ) -> AsyncGenerator[Batch[Event]]:
         """Every run's events, from now on or after a cursor, without end.
 
         Raises: NotFoundError.
@@ -76,7 +76,7 @@ class RunFeeds:
             async for batch in batches:
                 yield batch
 
-    async def log(self, viewer: Viewer, task_run_id: UUID, *, after: int | None) -> AsyncIterator[Batch[LogLine]]:
+    async def log(self, viewer: Viewer, task_run_id: UUID, *, after: int | None) -> AsyncGenerator[Batch[LogLine]]:
         """The lines of every attempt, from the first or after a cursor, until the task run has ended.
 
         Raises: NotFoundError.

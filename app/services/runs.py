@@ -21,6 +21,7 @@ from app.store.pages import Page, PageRequest
 from app.store.unit_of_work import UnitOfWork
 
 MAX_KEY = 200
+TASK_RUN_PART = 3  # of a location: date / playground / run / task run / attempt / file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +98,21 @@ class RunService:
     async def task_run(self, viewer: Viewer, task_run_id: UUID) -> TaskRun | None:
         async with self._database.read() as unit:
             return await unit.runs.task_run(task_run_id, owner_id=viewer.user_id)
+
+    async def by_output(self, viewer: Viewer, location: str) -> TaskRun:
+        """The task run of the viewer whose output lies at `location`.
+
+        Raises: NotFoundError.
+        """
+        parts = location.split("/")
+        try:
+            task_run_id = UUID(parts[TASK_RUN_PART])
+        except (ValueError, IndexError):
+            task_run_id = None
+        row = None if task_run_id is None else await self.task_run(viewer, task_run_id)
+        if row is None or row.output_location != location:
+            raise not_found("output", path=("location",))
+        return row
 
     async def page(
         self,

@@ -26,6 +26,7 @@ class GraphqlSettings(Section):
     graphiql: bool = True
     max_message_bytes: Annotated[ByteSize, Field(ge=1024), _SIZE] = ByteSize(256 * 1024)
     max_subscriptions_per_socket: Annotated[int, Field(ge=1, le=10_000)] = 100
+    max_sockets_per_user: Annotated[int, Field(ge=1, le=100_000)] = 200
     connection_init_timeout: SocketDuration = timedelta(seconds=10)
     keepalive_interval: SocketDuration = timedelta(seconds=20)
     slow_client_timeout: SocketDuration = timedelta(seconds=16)

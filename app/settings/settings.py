@@ -99,6 +99,11 @@ class Settings(Section):
         return self.model_copy(update={"redis": RedisSettings(url=SecretUrl(url))})
 
     @property
+    def redis_url(self) -> str:
+        """The URL with its password, for clients."""
+        return (self.redis.url or SecretUrl(DEFAULT_REDIS)).get_secret_value()
+
+    @property
     def max_tasks(self) -> int:
         """How many tasks one worker process holds at a time."""
         return self.worker.max_tasks or self.concurrency_config.adhoc_threadpool_size

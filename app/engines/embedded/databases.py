@@ -63,9 +63,9 @@ class Databases:
         spare = self._connect_open()
         with self._lock:
             if self._spare is None:
-                self._spare, spare = spare, None
-        if spare is not None:
-            spare.close()
+                self._spare = spare
+                return
+        spare.close()
 
     def discard(self, playground_id: UUID) -> None:
         """Open a new database next time; the present one has failed."""

@@ -1,0 +1,128 @@
+"""Writes what a PySpark script assigned to `result` as CSV by the house's rules."""
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from app.outputs.csv_format import encode_rows
+
+_DELIMITER = ","
+
+
+class ResultError(Exception):
+    """`result` is nothing that can be an output."""
+
+
+def write_result(result: object, path: Path) -> tuple[list[dict[str, str]], int]:
+    """Write the rows as they come; gives the columns and how many rows there were."""
+    if result is None:
+        path.touch()
+        return [], 0
+    columns, tables = _columns_and_tables(result)
+    row_count = 0
+    with path.open("wb") as file:
+        if columns:
+            file.write(encode_rows([[column["name"] for column in columns]], _DELIMITER))
+        for table in tables:
+            row_count += table.num_rows
+            for batch in table.to_batches(max_chunksize=5_000):
+                file.write(encode_rows(zip(*map(_cells, batch.columns), strict=True), _DELIMITER))
+    return columns, row_count
+
+
+def arrow_tables(frame: Any) -> Iterator[Any]:
+    """The rows of a Spark DataFrame as Arrow tables, as the server sends them."""
+    client, plan = frame.sparkSession.client, frame._plan  # noqa: SLF001 - toLocalIterator makes slow rows of these
+    for item in client.to_table_as_iterator(plan.to_proto(client), plan.observations):
+        if hasattr(item, "num_rows"):  # the other kind is the schema
+            yield item
+
+
+def _columns_and_tables(result: object) -> tuple[list[dict[str, str]], Iterator[Any]]:
+    if isinstance(result, _class("pyspark.sql", "DataFrame")):
+        columns = [{"name": field.name, "type": _type_name(field.dataType)} for field in result.schema]
+        return columns, arrow_tables(result)
+    table = _arrow_table(result)
+    return [{"name": field.name, "type": _spark_type(field.type)} for field in table.schema], iter([table])
+
+
+def _spark_type(arrow_type: Any) -> str:
+    from pyspark.errors import PySparkTypeError  # noqa: PLC0415 - optional
+    from pyspark.sql.pandas.types import from_arrow_type  # noqa: PLC0415 - optional
+
+    try:
+        return _type_name(from_arrow_type(arrow_type))
+    except PySparkTypeError:  # a type that Spark does not have
+        return str(arrow_type).upper()
+
+
+def _type_name(data_type: Any) -> str:
+    name = str(data_type.simpleString())
+    return name if "<" in name else name.upper()  # the names of a struct's fields are the script's own
+
+
+def _arrow_table(result: object) -> Any:
+    """Rows of this process, pandas' or Python's own, as an Arrow table.
+
+    Raises: ResultError.
+    """
+    pa = _optional("pyarrow")
+
+    try:
+        if isinstance(result, pa.Table):
+            return result
+        if isinstance(result, _class("pandas", "DataFrame")):
+            return pa.Table.from_pandas(result, preserve_index=False)
+        if isinstance(result, list | tuple):
+            return pa.Table.from_pylist([_named(row) for row in result])
+    except pa.ArrowException as error:
+        raise ResultError(f"`result` has a column of mixed or unknown types: {error}") from error
+    raise ResultError(
+        "`result` must be a Spark DataFrame, a pandas DataFrame or a list of rows (Row, dict or tuple); it is"
+        f" {type(result).__name__}."
+    )
+
+
+def _named(row: object) -> dict[str, Any]:
+    if isinstance(row, _class("pyspark.sql", "Row")) and hasattr(row, "__fields__"):
+        return dict(row.asDict(recursive=True))
+    if isinstance(row, dict):
+        return {str(name): cell for name, cell in row.items()}
+    if isinstance(row, list | tuple):
+        return {f"_{number}": cell for number, cell in enumerate(row, start=1)}
+    return {"value": row}
+
+
+def _cells(column: Any) -> list[Any]:
+    """Python values that read as Spark shows them."""
+    np = _optional("numpy")
+    pa = _optional("pyarrow")
+
+    column = plain_timestamps(column)
+    cells: list[Any] = column.to_pylist(maps_as_pydicts="lossy")
+    if pa.types.is_float32(column.type):  # 0.1, not the nearest double's 0.10000000149011612
+        return [None if cell is None else float(str(np.float32(cell))) for cell in cells]
+    return cells
+
+
+def plain_timestamps(column: Any) -> Any:
+    """An instant becomes the wall clock of its zone, which is UTC unless the script sets another."""
+    pa = _optional("pyarrow")
+    pc = _optional("pyarrow.compute")
+
+    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+        return pc.local_timestamp(column)
+    return column
+
+
+def _optional(module: str) -> Any:
+    """A module that comes with the optional pyspark client."""
+    return import_module(module)
+
+
+def _class(module: str, name: str) -> Any:
+    """A class of a module that is there or not: what was never imported has no instances."""
+    loaded = sys.modules.get(module)
+    return getattr(loaded, name, ()) if loaded is not None else ()

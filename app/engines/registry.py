@@ -1,0 +1,39 @@
+"""The engines of this process, by language and by name."""
+
+from collections.abc import Sequence
+
+from app.domain.errors import InvalidError, UnavailableError
+from app.domain.tasks import TaskType
+from app.engines.base import Engine
+
+
+class EngineRegistry:
+    """The first engine given for a language is its default one."""
+
+    def __init__(self, *, engines: Sequence[Engine]) -> None:
+        self._engines = tuple(engines)
+
+    def all(self) -> Sequence[Engine]:
+        return self._engines
+
+    def engine_for(self, type: TaskType, connection: str | None) -> Engine:
+        """Raises: InvalidError for a name that no engine of this language has; UnavailableError where there is none."""
+        speaking = [engine for engine in self._engines if type in engine.types]
+        if connection is None:
+            if not speaking:
+                raise UnavailableError(
+                    f"No engine is configured for {type} tasks: name one under `connector` in the settings, or switch "
+                    f"the embedded engine on."
+                )
+            return speaking[0]
+        for engine in speaking:
+            if engine.name == connection:
+                return engine
+        names = ", ".join(sorted(engine.name for engine in speaking)) or "none"
+        raise InvalidError(
+            f"There is no connection {connection!r} for {type} tasks; these exist: {names}.", path=("connection",)
+        )
+
+    async def close(self) -> None:
+        for engine in self._engines:
+            await engine.close()

@@ -1,0 +1,36 @@
+"""What every resolver gets: the services, who is asking, and fresh data loaders."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import strawberry
+
+from app.context import Services
+from app.domain.errors import UnauthenticatedError
+from app.domain.identity import Viewer
+from app.graphql.loaders import Loaders
+
+
+@dataclass(kw_only=True)
+class RequestContext:
+    services: Services
+    viewer: Viewer | None
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.loaders = Loaders(self.services)
+
+    @property
+    def viewer_key(self) -> Hashable | None:
+        """Who may be sent the same bytes: everything is its owner's, so nobody but the same person."""
+        return None if self.viewer is None else self.viewer.user_id
+
+    def signed_in(self) -> Viewer:
+        """Raises: UnauthenticatedError."""
+        if self.viewer is None:
+            raise UnauthenticatedError("Sign in first: send `Authorization: Bearer …` with the access token of login.")
+        return self.viewer
+
+
+Info: TypeAlias = strawberry.Info[RequestContext, None]

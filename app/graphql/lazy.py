@@ -1,0 +1,18 @@
+"""References between the rooms' types: the graph of types goes round in circles, the imports of them do not."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+if TYPE_CHECKING:
+    from app.graphql.playgrounds.types import Playground
+    from app.graphql.reconciliations.types import Reconciliation, ReconciliationRun
+    from app.graphql.runs.types import Run, TaskRun
+    from app.graphql.tasks.types import Task
+
+LazyPlayground = Annotated["Playground", strawberry.lazy("app.graphql.playgrounds.types")]
+LazyTask = Annotated["Task", strawberry.lazy("app.graphql.tasks.types")]
+LazyRun = Annotated["Run", strawberry.lazy("app.graphql.runs.types")]
+LazyTaskRun = Annotated["TaskRun", strawberry.lazy("app.graphql.runs.types")]
+LazyReconciliation = Annotated["Reconciliation", strawberry.lazy("app.graphql.reconciliations.types")]
+LazyReconciliationRun = Annotated["ReconciliationRun", strawberry.lazy("app.graphql.reconciliations.types")]

@@ -1,0 +1,1 @@
+"""Engines, previews and health in the API."""

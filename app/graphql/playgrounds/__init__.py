@@ -1,0 +1,1 @@
+"""Playgrounds in the API."""

@@ -1,0 +1,1 @@
+"""Reconciliations in the API."""

@@ -1,0 +1,26 @@
+"""Subscriptions to reconciliation runs."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import strawberry
+
+from app.graphql.context import Info
+from app.graphql.ids import from_global, position_of_cursor
+from app.graphql.reconciliations.types import ReconciliationEventBatch
+
+
+@strawberry.type
+class ReconciliationSubscriptions:
+    @strawberry.subscription(description="All that happens in a comparison; completes when it has ended.")
+    async def reconciliation_events(
+        self,
+        info: Info,
+        reconciliation_run_id: Annotated[strawberry.ID, strawberry.argument(description="What to follow.")],
+        after: Annotated[str | None, strawberry.argument(description="Only what comes after this cursor.")] = None,
+    ) -> AsyncIterator[ReconciliationEventBatch]:
+        viewer = info.context.signed_in()
+        key = from_global("ReconciliationRun", reconciliation_run_id, path=("reconciliationRunId",))
+        position = position_of_cursor(after, path="after")
+        async for batch in info.context.services.reconciliations.follow(viewer, key, after=position):
+            yield ReconciliationEventBatch.of(batch)

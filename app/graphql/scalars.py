@@ -1,0 +1,49 @@
+"""Scalars: instants in RFC 3339, counts beyond 32 bits, and JSON."""
+
+from datetime import UTC, datetime
+from typing import Any, NewType
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.schema.config import StrawberryConfig
+
+BigInt = NewType("BigInt", int)
+MAX_BIG_INT = 2**63 - 1
+
+
+def write_instant(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def read_instant(value: Any) -> datetime:
+    try:
+        instant = datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise GraphQLError(f"{value!r} is not an RFC 3339 date and time such as 2026-01-05T09:30:00Z.") from error
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
+
+
+def read_big_int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not -MAX_BIG_INT - 1 <= value <= MAX_BIG_INT:
+        raise GraphQLError(f"{value!r} is not a whole number of at most 64 bits.")
+    return value
+
+
+SCALARS = {
+    BigInt: strawberry.scalar(
+        name="BigInt",
+        description="A whole number of at most 64 bits, as a JSON number.",
+        serialize=int,
+        parse_value=read_big_int,
+    ),
+    datetime: strawberry.scalar(
+        name="DateTime",
+        description="An instant in UTC by RFC 3339, such as 2026-01-05T09:30:00.000Z.",
+        serialize=write_instant,
+        parse_value=read_instant,
+    ),
+}
+
+
+def schema_config() -> StrawberryConfig:
+    return StrawberryConfig(scalar_map=SCALARS)

@@ -1,0 +1,34 @@
+"""Queries of tasks."""
+
+from typing import Annotated
+
+import strawberry
+
+from app.domain.sql import query_fields
+from app.domain.tasks import TaskType
+from app.graphql.context import Info
+from app.graphql.ids import parse_global
+from app.graphql.tasks.types import QueryFields, Task
+from app.services.texts import checked_query
+
+
+@strawberry.type
+class TaskQueries:
+    @strawberry.field(description="One of your tasks; null where there is none with this id.")
+    async def task(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")]
+    ) -> Task | None:
+        viewer = info.context.signed_in()
+        kind, key = parse_global(id)
+        row = await info.context.services.tasks.get(viewer, key) if kind == "Task" and key is not None else None
+        return None if row is None else Task.of(row)
+
+    @strawberry.field(description="The output columns of a query, found by reading its text.")
+    async def query_fields(
+        self,
+        info: Info,
+        type: Annotated[TaskType, strawberry.argument(description="The language of the text.")],
+        query: Annotated[str, strawberry.argument(description="The text.")],
+    ) -> QueryFields:
+        info.context.signed_in()
+        return QueryFields.of(query_fields(type, checked_query(query)))

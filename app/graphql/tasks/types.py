@@ -1,0 +1,150 @@
+"""Types of tasks and of the columns that their queries give."""
+
+from datetime import datetime
+
+import strawberry
+
+import app.graphql.enums  # noqa: F401 - before any type that uses one
+import app.graphql.playgrounds.types as playground_types
+import app.graphql.runs.types as run_types
+from app.domain.sql import QueryFields as QueryFieldsValue
+from app.domain.sql import query_fields
+from app.domain.tasks import TaskType
+from app.graphql.context import Info
+from app.graphql.ids import to_global
+from app.graphql.lazy import LazyPlayground, LazyTaskRun
+from app.graphql.node import Node, UserError
+from app.graphql.scalars import BigInt
+from app.models import Task as TaskRow
+
+
+@strawberry.type(description="A column of a query's output, as its text says.")
+class OutputField:
+    name: str = strawberry.field(description="The label of the column.")
+    expression: str = strawberry.field(description="The expression that gives it.")
+
+
+@strawberry.type(description="The output columns of a query, found by reading its text.")
+class QueryFields:
+    columns: list[OutputField] = strawberry.field(description="The columns, in order.")
+    complete: bool = strawberry.field(description="False where `*` hides columns, or the text cannot be read.")
+    problem: str | None = strawberry.field(description="Why it is not complete, with line and column.")
+
+    @classmethod
+    def of(cls, value: QueryFieldsValue) -> "QueryFields":
+        columns = [OutputField(name=column.name, expression=column.expression) for column in value.columns]
+        return cls(columns=columns, complete=value.complete, problem=value.problem)
+
+
+@strawberry.type(description="One step of a playground: a text in one of the five languages.")
+class Task(Node):
+    row: strawberry.Private[TaskRow]
+    name: str = strawberry.field(description="Unique within the playground.")
+    type: TaskType = strawberry.field(description="The language of the text.")
+    query: str = strawberry.field(description="The text: SQL, or a PySpark script.")
+    connection: str | None = strawberry.field(description="A named connection; null for the default one.")
+    max_retries: int = strawberry.field(description="How often a transient failure is tried again.")
+    retry_delay_ms: int = strawberry.field(description="The first delay before a retry; it doubles each time.")
+    timeout_ms: BigInt | None = strawberry.field(description="How long an attempt may take; null for no limit.")
+    created_at: datetime = strawberry.field(description="When it was made.")
+    modified_at: datetime = strawberry.field(description="When it was last changed.")
+
+    @strawberry.field(description="Where it belongs.")
+    async def playground(self, info: Info) -> LazyPlayground:
+        row = await info.context.loaders.playground.load(self.row.playground_id)
+        assert row is not None  # noqa: S101 - a foreign key
+        return playground_types.Playground.of(row)
+
+    @strawberry.field(description="What must succeed before it starts.")
+    async def parents(self, info: Info) -> list["Task"]:
+        return await self._neighbours(info, parents=True)
+
+    @strawberry.field(description="What waits for it.")
+    async def children(self, info: Info) -> list["Task"]:
+        return await self._neighbours(info, parents=False)
+
+    @strawberry.field(description="The columns that its query gives.")
+    def fields(self) -> QueryFields:
+        return QueryFields.of(query_fields(self.row.type, self.row.query))
+
+    @strawberry.field(description="Its newest run.")
+    async def last_run(self, info: Info) -> LazyTaskRun | None:
+        row = await info.context.loaders.last_task_run_of.load(self.row.id)
+        return None if row is None else run_types.TaskRun.of(row)
+
+    async def _neighbours(self, info: Info, *, parents: bool) -> list["Task"]:
+        edges = await info.context.loaders.edges_of.load(self.row.playground_id)
+        mine = [
+            edge.parent_id if parents else edge.child_id
+            for edge in edges or ()
+            if (edge.child_id if parents else edge.parent_id) == self.row.id
+        ]
+        rows = await info.context.loaders.tasks_of.load(self.row.playground_id) if mine else ()
+        return [Task.of(row) for row in rows or () if row.id in set(mine)]
+
+    @classmethod
+    def of(cls, row: TaskRow) -> "Task":
+        return cls(
+            id=to_global("Task", row.id),
+            row=row,
+            name=row.name,
+            type=row.type,
+            query=row.query,
+            connection=row.connection,
+            max_retries=row.max_retries,
+            retry_delay_ms=row.retry_delay_ms,
+            timeout_ms=None if row.timeout_ms is None else BigInt(row.timeout_ms),
+            created_at=row.created_at,
+            modified_at=row.modified_at,
+        )
+
+
+@strawberry.type(description="A task, or why it was refused.")
+class TaskPayload:
+    task: Task | None = strawberry.field(description="The task as it is now; null when refused.")
+    errors: list[UserError] = strawberry.field(description="Why it was refused; empty when it was not.")
+
+
+@strawberry.input(description="A new task.")
+class CreateTaskInput:
+    playground_id: strawberry.ID = strawberry.field(description="Where it belongs.")
+    name: str = strawberry.field(description="Unique within the playground.")
+    type: TaskType = strawberry.field(description="The language of the text.")
+    query: str = strawberry.field(description="The text: SQL, or a PySpark script.")
+    connection: str | None = strawberry.field(default=None, description="A named connection.")
+    parent_ids: list[strawberry.ID] | None = strawberry.field(
+        default_factory=list, description="What must succeed before it starts."
+    )
+    max_retries: int | None = strawberry.field(default=0, description="How often to try a transient failure again.")
+    retry_delay_ms: int | None = strawberry.field(default=1000, description="The first delay before a retry.")
+    timeout_ms: BigInt | None = strawberry.field(default=None, description="How long an attempt may take.")
+
+
+@strawberry.input(description="Changes of a task; what is left out stays as it is.")
+class UpdateTaskInput:
+    task_id: strawberry.ID = strawberry.field(description="Which task.")
+    name: str | None = strawberry.field(default=strawberry.UNSET, description="A new name.")
+    type: TaskType | None = strawberry.field(default=strawberry.UNSET, description="Another language.")
+    query: str | None = strawberry.field(default=strawberry.UNSET, description="A new text.")
+    connection: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Another connection; null for the default one."
+    )
+    parent_ids: list[strawberry.ID] | None = strawberry.field(
+        default=strawberry.UNSET, description="The whole set of parents."
+    )
+    max_retries: int | None = strawberry.field(default=strawberry.UNSET, description="How often to retry.")
+    retry_delay_ms: int | None = strawberry.field(default=strawberry.UNSET, description="The first delay.")
+    timeout_ms: BigInt | None = strawberry.field(
+        default=strawberry.UNSET, description="How long an attempt may take; null for no limit."
+    )
+
+
+@strawberry.input(description="The task to delete.")
+class DeleteTaskInput:
+    task_id: strawberry.ID = strawberry.field(description="Which task.")
+
+
+@strawberry.input(description="The whole set of a task's parents.")
+class SetTaskParentsInput:
+    task_id: strawberry.ID = strawberry.field(description="Which task.")
+    parent_ids: list[strawberry.ID] = strawberry.field(description="What must succeed before it starts.")

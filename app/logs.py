@@ -1,0 +1,44 @@
+"""Logging: structlog over the standard library, as text for people or JSON lines for machines."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from app.settings import LogFormat, LogSettings
+
+QUIET = ("alembic", "arq", "asyncio", "httpx", "uvicorn", "websockets", "aiosqlite", "asyncmy")
+
+
+def configure_logging(settings: LogSettings, *, quiet: bool = False) -> None:
+    """Once, at the start of a process; everything goes to standard error."""
+    level = logging.ERROR if quiet else logging.getLevelName(settings.level)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    json = settings.format is LogFormat.JSON
+    renderer: Any = (
+        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    if json:
+        shared.append(structlog.processors.format_exc_info)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
