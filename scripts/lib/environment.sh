@@ -11,7 +11,7 @@ QUIET="${QUIET:-}"
 say() { [ -n "$QUIET" ] || printf '%s\n' "$*" >&2; }
 
 fail() {
-  printf '\n%s\n' "$@" >&2
+  { echo; printf '%s\n' "$@"; } >&2
   exit 1
 }
 
