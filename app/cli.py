@@ -57,7 +57,7 @@ def start(
     options = StartOptions(
         data_dir=data_dir, port=port, health_port=health_port, config=config_file, once=once, demo=demo, quiet=quiet
     )
-    _run(start_all(options, Console(quiet=quiet, highlight=False)))
+    _run(start_all(options, Console(quiet=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())))
 
 
 @cli.command()

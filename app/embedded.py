@@ -31,7 +31,7 @@ async def embedded_redis() -> AsyncIterator[str]:
     # A socket's path is short (108 bytes), so it does not lie in the data folder.
     folder = Path(tempfile.mkdtemp(prefix="data-phantom-"))
     path = folder / "redis.sock"
-    process = subprocess.Popen(  # noqa: S603 - our own binary and arguments
+    process = subprocess.Popen(  # noqa: ASYNC220, S603 - it forks and returns; our own binary and arguments
         [
             _binary(),
             *("--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700"),
@@ -41,7 +41,7 @@ async def embedded_redis() -> AsyncIterator[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is for us; the server ends after what still talks to it
-        preexec_fn=_die_with_parent(),
+        preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one system call, and nothing that could hold a lock
     )
     url = f"unix://{path}?db=0"
     try:

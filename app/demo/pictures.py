@@ -15,8 +15,8 @@ MARKS = {
     "SUCCESS": ("✓", "green"),
     "FAILED": ("✗", "bold red"),
     "UPSTREAM_FAILED": ("✗", "red"),
-    "SKIPPED": ("–", "dim"),
-    "CANCELLED": ("–", "yellow"),
+    "SKIPPED": ("-", "dim"),
+    "CANCELLED": ("-", "yellow"),
 }
 ENDED = frozenset({"SUCCESS", "FAILED", "UPSTREAM_FAILED", "SKIPPED", "CANCELLED"})
 WIDEST = 24

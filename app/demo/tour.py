@@ -98,13 +98,13 @@ class Tour:
         mapping = [
             {"left": left, "right": right, "key": left in RECONCILIATION.keys} for left, right in RECONCILIATION.mapping
         ]
-        values = {
+        pair: dict[str, Any] = {
             "playgroundId": playground_id,
             "leftTaskId": ids[RECONCILIATION.left_task],
             "rightTaskId": ids[RECONCILIATION.right_task],
             "mapping": mapping,
         }
-        await client.call(operations.CREATE_RECONCILIATION, input=values)
+        await client.call(operations.CREATE_RECONCILIATION, input=pair)
 
     async def _run(self, client: Client, playground: dict[str, Any]) -> bool:
         launched = await client.call(operations.RUN_PLAYGROUND, input={"playgroundId": playground["id"]})

@@ -11,7 +11,6 @@ from croniter import CroniterError, croniter
 
 from app.domain.errors import InvalidError
 
-
 FIELDS_WITH_SECONDS = 6
 ALIASES = {
     "@yearly": "0 0 1 1 *",

@@ -55,7 +55,7 @@ def query_fields(type: TaskType, query: str) -> QueryFields:
     return QueryFields(columns=columns)
 
 
-def _expression(item: exp.Expression, dialect: str) -> str:
+def _expression(item: exp.Expr, dialect: str) -> str:
     return (item.this if isinstance(item, exp.Alias) else item).sql(dialect=dialect)
 
 

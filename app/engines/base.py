@@ -96,7 +96,9 @@ class OutputSink(Protocol):
 
     delimiter: str
 
-    async def write_rows(self, columns: Sequence[OutputColumn], batches: AsyncIterator[Sequence[Sequence[Any]]]) -> None:
+    async def write_rows(
+        self, columns: Sequence[OutputColumn], batches: AsyncIterator[Sequence[Sequence[Any]]]
+    ) -> None:
         """Write rows as they come, in batches; cells are Python values, None is NULL."""
 
     async def adopt_csv(self, path: Path, columns: Sequence[OutputColumn], *, row_count: int) -> None:

@@ -13,6 +13,7 @@ from app.store.pages import Page, PageRequest
 MAX_PAGE = 100
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 First = Annotated[int | None, strawberry.argument(description="How many from the start, at most 100.")]
 After = Annotated[str | None, strawberry.argument(description="Only what comes after this cursor.")]
@@ -58,7 +59,7 @@ def page_request(
     )
 
 
-def connect(connection: Any, page: Page[Any], convert: Callable[[Any], Any]) -> Any:
+def connect(connection: Callable[..., Made], page: Page[Any], convert: Callable[[Any], Any]) -> Made:
     """The connection type filled with a page of rows, which have an `id`."""
     nodes = [convert(row) for row in page.rows]
     cursors = [cursor_of(row.id) for row in page.rows]

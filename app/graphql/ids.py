@@ -9,6 +9,8 @@ import strawberry
 
 from app.domain.errors import InvalidError, NotFoundError
 
+MAX_DIGITS = 18  # of a position that fits 64 bits
+
 
 def to_global(kind: str, key: UUID) -> strawberry.ID:
     return strawberry.ID(_encode(f"{kind}:{key.hex}"))
@@ -54,7 +56,7 @@ def position_of_cursor(cursor: str | None, *, path: str) -> int | None:
     if cursor is None:
         return None
     digits = _decode(cursor).removeprefix("after:")
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
         raise _bad_cursor(path)
     return int(digits)
 

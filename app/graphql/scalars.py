@@ -1,11 +1,13 @@
 """Scalars: instants in RFC 3339, counts beyond 32 bits, and JSON."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NewType
 
 import strawberry
 from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types.scalar import ScalarDefinition
 
 BigInt = NewType("BigInt", int)
 MAX_BIG_INT = 2**63 - 1
@@ -29,7 +31,7 @@ def read_big_int(value: Any) -> int:
     return value
 
 
-SCALARS = {
+SCALARS: Mapping[object, ScalarDefinition] = {
     BigInt: strawberry.scalar(
         name="BigInt",
         description="A whole number of at most 64 bits, as a JSON number.",

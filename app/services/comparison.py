@@ -217,10 +217,8 @@ def stale(left: TaskRun, right: TaskRun, numbers: dict[UUID, int]) -> list[str]:
     """A sentence where the two outputs come from different runs of the playground."""
     if left.run_id == right.run_id:
         return []
-    return [
-        f"The outputs are of different runs: the left one of run {numbers.get(left.run_id)}, the right one of run "
-        f"{numbers.get(right.run_id)}."
-    ]
+    numbered = f"the left one of run {numbers.get(left.run_id)}, the right one of run {numbers.get(right.run_id)}"
+    return [f"The outputs are of different runs: {numbered}."]
 
 
 async def _close_when(stop: asyncio.Event, pipe: asyncio.StreamWriter) -> None:

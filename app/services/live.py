@@ -24,6 +24,9 @@ RETRY_DELAY = 1.0
 log = structlog.get_logger()
 
 
+Encoded = dict[Hashable, bytes | asyncio.Task[bytes]]
+
+
 class Batch(Generic[Row]):
     """Rows that are told together; followers of the same selection share its encoded form."""
 
@@ -32,7 +35,7 @@ class Batch(Generic[Row]):
     def __init__(self, rows: Sequence[Row], cursor: int) -> None:
         self.rows = rows
         self.cursor = cursor
-        self.encoded: dict[Hashable, asyncio.Future[bytes]] = {}
+        self.encoded: Encoded = {}
 
 
 Fetch = Callable[[int, int], Awaitable[Sequence[Row]]]  # (after, limit) -> rows in order

@@ -5,6 +5,7 @@ import logging
 import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -37,8 +38,8 @@ from app.engines.embedded.translation.tables import TableSchema, table_key
 from app.engines.embedded.translation.translator import Translator
 from app.engines.embedded.workspace import Workspace
 
-_DELIMITER = ","
 _KEPT_ENDED = 1000  # failed and cancelled jobs whose last poll may be asked again
+_QUICK = timedelta(milliseconds=250)  # work that ends within it wakes its poll once, with the whole log
 _INTERRUPT_AGAIN = 0.02  # seconds; an interrupt between two statements of a job hits nothing
 
 
@@ -57,16 +58,20 @@ class _Job:
         self.result: CsvResult | None = None
         self.connection: duckdb.DuckDBPyConnection | None = None
         self.cancelled = threading.Event()
-        self.changed = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.logged = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._lines: list[EngineLogLine] = []
+        self._started = time.monotonic()
+        self._lines: deque[EngineLogLine] = deque()
 
     def log(self, text: str) -> None:
         self._lines.append(EngineLogLine(at=datetime.now(UTC), stream="engine", text=text))
+        if time.monotonic() - self._started > _QUICK.total_seconds():
+            self._tell(self.logged)
 
     def take_log(self) -> list[EngineLogLine]:
-        lines, self._lines = self._lines, []
-        return lines
+        self.logged.clear()
+        return [self._lines.popleft() for _ in range(len(self._lines))]
 
     def proceed(self) -> None:
         if self.cancelled.is_set():
@@ -75,8 +80,21 @@ class _Job:
     def end(self, state: WorkState, error: EngineError | None = None) -> None:
         self.error = error
         self.state = state
+        self._tell(self.ended)
+
+    async def wait(self, limit: timedelta) -> None:
+        """Until the end; for work that takes longer than a moment, until there is something in the log."""
+        first = min(limit, _QUICK)
+        if await _set_within(self.ended, first) or self._lines or limit <= first:
+            return
+        waits = {asyncio.ensure_future(event.wait()) for event in (self.ended, self.logged)}
+        await asyncio.wait(waits, timeout=(limit - first).total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+    def _tell(self, event: asyncio.Event) -> None:
         try:
-            self._loop.call_soon_threadsafe(self.changed.set)
+            self._loop.call_soon_threadsafe(event.set)
         except RuntimeError:  # the loop has gone; nobody polls any more
             return
 
@@ -96,10 +114,12 @@ class EmbeddedSqlEngine:
         threads: int,
         max_parallel: int,
         name: str = "embedded",
+        delimiter: str = ",",
     ) -> None:
         self.name = name
         self.types = types & Translator.types
         self._catalogue = catalogue
+        self._delimiter = delimiter  # the sinks' usual one; for another the file is written a second time
         self._scratch = scratch.resolve() / f"process-{uuid4().hex}"
         self._databases = Databases(
             catalogue=catalogue, scratch=self._scratch, memory_limit_bytes=memory_limit_bytes, threads=threads
@@ -125,11 +145,7 @@ class EmbeddedSqlEngine:
     async def poll(self, handle: Handle, *, wait: timedelta) -> Poll:
         job = self._job(handle)
         if job.state is WorkState.RUNNING and wait > timedelta(0):
-            try:
-                async with asyncio.timeout(wait.total_seconds()):
-                    await job.changed.wait()
-            except TimeoutError:
-                pass
+            await job.wait(wait)
         state, error = job.state, job.error
         return Poll(state=state, error=error if state is WorkState.FAILED else None, log=job.take_log())
 
@@ -252,7 +268,7 @@ class EmbeddedSqlEngine:
                 log=job.log,
                 proceed=job.proceed,
                 output=folder / "output.csv",
-                delimiter=_DELIMITER,
+                delimiter=self._delimiter,
             )
             result = script.run(statements)
             job.proceed()
@@ -270,6 +286,14 @@ def _targets(statements: list[Statement]) -> list[str]:
             case Remove():
                 keys |= {table_key(target) for target in statement.targets}
     return sorted(keys)
+
+
+async def _set_within(event: asyncio.Event, limit: timedelta) -> bool:
+    try:
+        async with asyncio.timeout(limit.total_seconds()):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 async def _interrupt(job: _Job) -> None:

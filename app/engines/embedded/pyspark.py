@@ -251,6 +251,8 @@ class _Runners:
         self._expiry: asyncio.TimerHandle | None = None
 
     async def take(self) -> RunnerProcess:
+        if self._refilling is not None:
+            await self._refilling  # a runner that warms up already is warm sooner than another
         spare, self._spare = self._spare, None
         if spare is not None and spare.alive:
             return spare

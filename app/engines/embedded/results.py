@@ -7,7 +7,6 @@ from pathlib import Path
 import duckdb
 
 from app.domain.outputs import OutputColumn
-from app.outputs.csv_format import quote
 
 _PLAIN = (
     "TINYINT",
@@ -43,7 +42,7 @@ def write_csv(
     columns = tuple(OutputColumn(name=name, type=row[1]) for name, row in zip(names, described, strict=True))
     cells = [f"{_cell(f'c{index}', column.type, delimiter)} AS c{index}" for index, column in enumerate(columns)]
     aliases = ", ".join(f"c{index}" for index in range(len(columns)))
-    header = delimiter.join(quote(column.name, delimiter) for column in columns) + "\n"
+    header = _header(columns, delimiter)
     options = (
         f"FORMAT csv, HEADER false, QUOTE '', ESCAPE '', NULLSTR '', DELIMITER {literal(delimiter)}, "
         f"PREFIX {literal(header)}, SUFFIX '\n'"
@@ -70,7 +69,7 @@ def with_delimiter(result: CsvResult, delimiter: str, path: Path) -> CsvResult:
         return result
     aliases = [f"c{index}" for index in range(len(result.columns))]
     cells = ", ".join(f"{_text(name, delimiter)} AS {name}" for name in aliases)
-    header = delimiter.join(quote(column.name, delimiter) for column in result.columns) + "\n"
+    header = _header(result.columns, delimiter)
     kinds = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in aliases)
     source = (
         f"read_csv({literal(str(result.path))}, delim = {literal(result.delimiter)}, quote = '\"', escape = '\"', "
@@ -99,6 +98,15 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _header(columns: Sequence[OutputColumn], delimiter: str) -> str:
+    special = (delimiter, '"', "\n", "\r")
+    cells = []
+    for name in (column.name for column in columns):
+        plain = name and name.strip(" ") == name and not any(character in name for character in special)
+        cells.append(name if plain else '"' + name.replace('"', '""') + '"')
+    return delimiter.join(cells) + "\n"
+
+
 def _cell(name: str, kind: str, delimiter: str) -> str:  # noqa: PLR0911 - one return for each kind of type
     """The expression that gives the cell's very characters, quotes included."""
     if kind in _UNQUOTED or kind.startswith("DECIMAL("):
@@ -118,7 +126,7 @@ def _cell(name: str, kind: str, delimiter: str) -> str:  # noqa: PLR0911 - one r
 
 
 def _text(value: str, delimiter: str) -> str:
-    """app.outputs.csv_format.quote, in SQL."""
+    """The text as csv_format quotes it, in SQL."""
     separator = {"]": "\\]", "\\": "\\\\", "^": "\\^", "-": "\\-"}.get(delimiter, delimiter)
     special = literal(f'[{separator}"\n\r]|^ | $')
     quoted = f"""'"' || replace({value}, '"', '""') || '"'"""

@@ -35,7 +35,7 @@ class PlatformQueries:
         info.context.signed_in()
         if len(ids) > MAX_NODES:
             raise TooLargeError(f"At most {MAX_NODES} ids at once; these are {len(ids)}.", path=("ids",))
-        return [await _node(info, id) for id in ids]
+        return [await _node(info, each) for each in ids]
 
     @strawberry.field(description="The engines that are configured, and their health.")
     async def connections(self, info: Info) -> list[EngineConnection]:
@@ -71,7 +71,7 @@ class PlatformQueries:
         )
 
 
-async def _node(info: Info, id: str) -> Node | None:
+async def _node(info: Info, id: str) -> Node | None:  # noqa: PLR0911 - one for each type
     viewer, services = info.context.signed_in(), info.context.services
     kind, key = parse_global(id)
     if key is None:

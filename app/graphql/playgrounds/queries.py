@@ -27,7 +27,7 @@ class PlaygroundQueries:
         viewer = info.context.signed_in()
         request = page_request(first, after, last, before)
         page = await info.context.services.playgrounds.page(viewer, request, search=search)
-        return connect(Connection[Playground], page, Playground.of)  # type: ignore[no-any-return]  # generic by strawberry
+        return connect(Connection[Playground], page, Playground.of)
 
     @strawberry.field(description="One of your playgrounds; null where there is none with this id.")
     async def playground(

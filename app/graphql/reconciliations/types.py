@@ -1,6 +1,5 @@
 """Types of reconciliations, their runs and their results."""
 
-from collections.abc import Hashable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -25,7 +24,7 @@ from app.graphql.scalars import BigInt
 from app.models import Reconciliation as ReconciliationRow
 from app.models import ReconciliationEvent as EventRow
 from app.models import ReconciliationRun as RunRow
-from app.services.live import Batch
+from app.services.live import Batch, Encoded
 from app.services.reconciliations import mapping_of, options_of
 
 MAX_SAMPLES = 100
@@ -284,7 +283,7 @@ class ReconciliationEvent:
 
 @strawberry.type(description="What has happened since the last batch.")
 class ReconciliationEventBatch:
-    encoded: strawberry.Private[dict[Hashable, object]]
+    encoded: strawberry.Private[Encoded]
     cursor: str = strawberry.field(description="Give this as `after` when you come back.")
     events: list[ReconciliationEvent] = strawberry.field(description="The events, in order.")
 

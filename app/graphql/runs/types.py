@@ -1,6 +1,5 @@
 """Types of runs, task runs, outputs and what is pushed about them."""
 
-from collections.abc import Hashable
 from datetime import datetime
 from typing import Annotated
 
@@ -25,7 +24,7 @@ from app.models import LogLine as LogLineRow
 from app.models import Run as RunRow
 from app.models import TaskRun as TaskRunRow
 from app.outputs.base import PreviewTable
-from app.services.live import Batch
+from app.services.live import Batch, Encoded
 
 Limit = Annotated[int, strawberry.argument(description="How many rows, at most 1000.")]
 MAX_PREVIEW = 1000
@@ -267,7 +266,7 @@ class Run(Node):
 
 @strawberry.type(description="What has happened since the last batch.")
 class RunEventBatch:
-    encoded: strawberry.Private[dict[Hashable, object]]
+    encoded: strawberry.Private[Encoded]
     cursor: str = strawberry.field(description="Give this as `after` when you come back.")
     events: list[RunEvent] = strawberry.field(description="The events, in order.")
 
@@ -290,7 +289,7 @@ class LogLine:
 
 @strawberry.type(description="The lines since the last batch.")
 class LogBatch:
-    encoded: strawberry.Private[dict[Hashable, object]]
+    encoded: strawberry.Private[Encoded]
     cursor: str = strawberry.field(description="Give this as `after` when you come back.")
     lines: list[LogLine] = strawberry.field(description="The lines, in order.")
 

@@ -80,6 +80,10 @@ MACROS: Mapping[str, str] = {
     "transform_values": ("(m, vs) AS map(map_keys(m), vs)"),
     "strcmp": "(a, b) AS CASE WHEN a < b THEN -1 WHEN a > b THEN 1 WHEN a = b THEN 0 END",
     "seconds_to_time": "(n) AS CAST(to_seconds(n) AS TIME)",
+    "width_bucket": (
+        "(x, low, high, n) AS CASE WHEN x < low THEN 0 WHEN x >= high THEN n + 1 "
+        "WHEN x IS NOT NULL THEN CAST(floor((x - low) / (high - low) * n) AS BIGINT) + 1 END"
+    ),
     "geometric_mean": "(x) AS exp(avg(ln(x)))",
     "url_host": "(s) AS nullif(regexp_extract(s, '^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^@/]*@)?([^:/?#]+)', 1), '')",
     "url_path": "(s) AS regexp_extract(s, '^[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*([^?#]*)', 1)",

@@ -3,6 +3,7 @@
 import re
 
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 
 from app.domain.tasks import TaskType
 from app.engines.embedded.translation import types
@@ -49,6 +50,16 @@ def parse_time(node: exp.Expr, task_type: TaskType) -> exp.Expr:
     if isinstance(node, exp.StrToDate) or (task_type is TaskType.MYSQL and not times):
         return made if times else cast(made, "DATE")
     return made
+
+
+def format_joda(node: exp.Anonymous) -> exp.Expr:
+    """Presto's format_datetime has the letters of Hive's date_format."""
+    moment, pattern = node.expressions
+    return call("strftime", moment_of(moment), _pattern(_joda(pattern), TaskType.HIVE, node))
+
+
+def parse_joda(node: exp.ParseDatetime) -> exp.Expr:
+    return call("strptime", node.this, _pattern(_joda(node.args["format"]), TaskType.HIVE, node))
 
 
 def to_unix(node: exp.StrToUnix, task_type: TaskType) -> exp.Expr:
@@ -193,6 +204,11 @@ def _bare(node: exp.Expr) -> exp.Expr:
     ):
         return node.this if types.is_moment(node.this) else node
     return node
+
+
+def _joda(pattern: exp.Expr) -> exp.Expr:
+    mapped = Dialect.get_or_raise("hive").format_time(pattern)
+    return mapped if mapped is not None else pattern
 
 
 def _pattern(format_: exp.Expr, task_type: TaskType, node: exp.Expr) -> exp.Expr:

@@ -76,6 +76,17 @@ def compare_many(node: exp.In, task_type: TaskType) -> exp.Expr:
     return made
 
 
+def compare_range(node: exp.Between, task_type: TaskType) -> exp.Expr:
+    """A text BETWEEN numbers or dates is read as one."""
+    low, high = node.args["low"], node.args["high"]
+    kind = _counterpart(low) or _counterpart(high)
+    if task_type is TaskType.PRESTO or not types.is_text(node.this) or kind is None:
+        return node
+    made = node.copy()
+    made.set("this", cast(node.this, kind, safe=True))
+    return made
+
+
 def convert(node: exp.Cast, task_type: TaskType) -> exp.Expr:
     """Casts to integers cut (Hive, Spark) or round half up (Presto, MySQL); a failed one is NULL outside Presto."""
     value, target = node.this, node.to

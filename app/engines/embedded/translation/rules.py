@@ -40,6 +40,8 @@ def _forbidden(node: exp.Expr, _: TaskType) -> exp.Expr:
 
 
 def _unknown(node: exp.Anonymous, task_type: TaskType) -> exp.Expr:
+    if task_type is TaskType.PRESTO and node.name.upper() == "FORMAT_DATETIME" and len(node.expressions) == 2:  # noqa: PLR2004 - value and pattern
+        return moments.format_joda(node)
     if node.name.upper() == "JSON_TUPLE" and isinstance(node.parent, exp.Lateral):
         return node  # a table function of LATERAL VIEW
     return rewrite_unknown(node, task_type)
@@ -129,5 +131,8 @@ _RULES: Mapping[type[exp.Expr], _Rule] = {
     exp.Length: texts.bytes_of,
     exp.Reduce: lambda node, _: texts.fold(node),
     exp.StrToMap: lambda node, _: texts.text_map(node),
+    exp.WidthBucket: lambda node, _: texts.bucket(node),
+    exp.ParseDatetime: lambda node, _: moments.parse_joda(node),
+    exp.Between: numbers.compare_range,
     exp.Bracket: lambda node, _: texts.map_element(node),
 }

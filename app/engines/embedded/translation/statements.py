@@ -127,7 +127,7 @@ def _parse_failure(error: ParseError, start: Place) -> Exception:
     return syntax_error(str(error).partition("\n")[0], start)
 
 
-def _of_kind(tree: exp.Expr, text: str, place: Place) -> Statement:
+def _of_kind(tree: exp.Expr, text: str, place: Place) -> Statement:  # noqa: PLR0911 - one return for each kind
     match tree:
         case exp.Query() | exp.Values():
             return Query(tree=tree, text=text, place=place)
@@ -143,6 +143,10 @@ def _of_kind(tree: exp.Expr, text: str, place: Place) -> Statement:
                 targets=tuple(_table(table, place) for table in tree.args.get("tables") or [tree.this]),
                 if_exists=bool(tree.args.get("exists")),
             )
+        case exp.Delete():
+            return _delete(tree, text, place)
+        case exp.TruncateTable() if len(tree.expressions) == 1:
+            return _keep(_table(tree.expressions[0], place), exp.false(), tree, text, place)
         case exp.Set() | exp.Use() | exp.Cache() | exp.Uncache() | exp.Refresh() | exp.Analyze():
             return Ignored(tree=tree, text=text, place=place)
         case exp.MultitableInserts() if len(tree.expressions) == 1:
@@ -180,6 +184,22 @@ def _insert(tree: exp.Insert, text: str, place: Place) -> Statement:
         columns=columns,
         partition=tuple(partition.expressions) if partition else (),
     )
+
+
+def _delete(tree: exp.Delete, text: str, place: Place) -> Statement:
+    where = tree.args.get("where")
+    for clause in ("tables", "using", "returning", "order", "limit", "with_"):
+        if tree.args.get(clause):
+            raise unsupported("DELETE with more than a WHERE clause", place)
+    kept = exp.not_(exp.func("COALESCE", exp.paren(where.this.copy()), exp.false())) if where else exp.false()
+    return _keep(_table(tree.this, place), kept, tree, text, place)
+
+
+def _keep(target: exp.Table, condition: exp.Expr, tree: exp.Expr, text: str, place: Place) -> Statement:
+    """The table overwritten by those of its rows that stay."""
+    source = target.copy()
+    query = exp.Select(expressions=[exp.Star()], from_=exp.From(this=source), where=exp.Where(this=condition))
+    return Write(tree=tree, text=text, place=place, target=target, mode=WriteMode.OVERWRITE, query=query)
 
 
 def _create(tree: exp.Create, text: str, place: Place) -> Statement:

@@ -95,6 +95,13 @@ def bytes_of(node: exp.Length, task_type: TaskType) -> exp.Expr:
     return text_of(node)
 
 
+def bucket(node: exp.WidthBucket) -> exp.Expr:
+    parts = [node.args.get(key) for key in ("this", "min_value", "max_value", "num_buckets")]
+    if any(part is None for part in parts):
+        raise unsupported("WIDTH_BUCKET over an array of bounds", place_of(node))
+    return call("phantom_width_bucket", *(part for part in parts if part is not None))
+
+
 def fold(node: exp.Reduce) -> exp.Expr:
     """reduce(list, start, step, finish): the finish is a function of the result."""
     finish = node.args.get("finish")

@@ -1,0 +1,1 @@
+"""Measurements, printed by scripts/bench; no test looks at a clock."""
