@@ -32,12 +32,14 @@ from app.engines.embedded.catalogue import Catalogue
 from app.engines.embedded.databases import Databases
 from app.engines.embedded.failures import failure_of
 from app.engines.embedded.results import CsvResult, with_delimiter
+from app.engines.embedded.scratch import ScratchFolder
 from app.engines.embedded.script import Script
 from app.engines.embedded.translation.statements import Define, Remove, Statement, Write
 from app.engines.embedded.translation.tables import TableSchema, table_key
 from app.engines.embedded.translation.translator import Translator
 from app.engines.embedded.workspace import Workspace
 
+_KEPT_SCHEMAS = 5000  # each version of a table has one
 _KEPT_ENDED = 1000  # failed and cancelled jobs whose last poll may be asked again
 _QUICK = timedelta(milliseconds=250)  # work that ends within it wakes its poll once, with the whole log
 _INTERRUPT_AGAIN = 0.02  # seconds; an interrupt between two statements of a job hits nothing
@@ -120,9 +122,9 @@ class EmbeddedSqlEngine:
         self.types = types & Translator.types
         self._catalogue = catalogue
         self._delimiter = delimiter  # the sinks' usual one; for another the file is written a second time
-        self._scratch = scratch.resolve() / f"process-{uuid4().hex}"
+        self._scratch = ScratchFolder(scratch)
         self._databases = Databases(
-            catalogue=catalogue, scratch=self._scratch, memory_limit_bytes=memory_limit_bytes, threads=threads
+            catalogue=catalogue, scratch=self._scratch.path, memory_limit_bytes=memory_limit_bytes, threads=threads
         )
         self._executor = ThreadPoolExecutor(max_workers=max_parallel, thread_name_prefix="embedded-sql")
         self._translators = {task_type: Translator(task_type) for task_type in self.types}
@@ -173,8 +175,7 @@ class EmbeddedSqlEngine:
 
     async def check(self) -> EngineHealth:
         try:
-            self._scratch.mkdir(parents=True, exist_ok=True)
-            probe = self._scratch / "probe"
+            probe = self._scratch.path / "probe"
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
@@ -186,7 +187,7 @@ class EmbeddedSqlEngine:
             await self.cancel(Handle(text=job_id, durable=False))
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
         self._databases.close()
-        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+        await asyncio.to_thread(self._scratch.close)
 
     def _job(self, handle: Handle) -> _Job:
         job = self._jobs.get(handle.text)
@@ -259,6 +260,8 @@ class EmbeddedSqlEngine:
                 folder=folder,
                 known_schemas=self._schemas,
             )
+            if len(self._schemas) > _KEPT_SCHEMAS:
+                self._schemas.clear()
             script = Script(
                 task_type=work.type,
                 translator=translator,

@@ -170,6 +170,10 @@ CELLS = [
     ([HIVE, SPARK], "weekofyear('2024-12-30')", "1"),
     ([HIVE, SPARK], "months_between('2024-03-01', '2024-01-01')", "2.0"),
     ([MYSQL], "EXTRACT(YEAR FROM '2024-03-05')", "2024"),
+    ([PRESTO], "format_datetime(timestamp '2024-03-05 14:07:09', 'yyyy/MM/dd HH:mm')", "2024/03/05 14:07"),
+    ([PRESTO], "parse_datetime('05.03.2024', 'dd.MM.yyyy')", "2024-03-05 00:00:00"),
+    ([PRESTO], "width_bucket(35, 0, 100, 10)", "4"),
+    ([HIVE, SPARK], "'15' BETWEEN 2 AND 20", "true"),
     # JSON
     ([HIVE, SPARK], "get_json_object('{\"a\":{\"b\":1}}', '$.a.b')", "1"),
     ([HIVE, SPARK], "get_json_object('rubbish', '$.a')", ""),

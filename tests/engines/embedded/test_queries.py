@@ -1,3 +1,4 @@
+# ruff: noqa: E501, Q003 - a case is a line, whatever its length and quotes
 """Clauses over real tables: joins, groupings, lateral views, windows, orders and labels, by dialect."""
 
 import pytest
