@@ -9,7 +9,7 @@ _OWNER = "owner.lock"
 
 
 class ScratchFolder:
-    """A folder that belongs to this object for as long as it is open: the kernel frees its lock when the process dies."""
+    """A folder that belongs to this object while it is open: the kernel frees its lock when the process dies."""
 
     def __init__(self, root: Path) -> None:
         root = root.resolve()
