@@ -129,12 +129,11 @@ class ExecutionService:
         ready: Sequence[TaskRun] = ()
         ended = 1
         if outcome.status is TaskRunStatus.SUCCESS:
-            if children := await unit.runs.children(task_run.id):
-                ready = await unit.runs.count_off_parent(children)
+            ready = await unit.runs.count_off_parent(task_run.id)
         elif outcome.status is TaskRunStatus.FAILED:
             ended += await fail_dependents(unit, ledger, task_run, at=at)
         following = await self._queue(unit, ledger, ready, at=at)
-        await finish_if_done(unit, ledger, task_run.run_id, ended=ended, at=at)
+        await finish_if_done(unit, ledger, task_run.run_id, ended=ended, at=at, more=bool(ready))
         return following
 
     async def _queue(

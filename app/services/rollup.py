@@ -10,9 +10,15 @@ from app.store.ledger import Ledger
 from app.store.unit_of_work import UnitOfWork
 
 
-async def finish_if_done(unit: UnitOfWork, ledger: Ledger, run_id: UUID, *, ended: int, at: datetime) -> bool:
-    """Count off `ended` task runs; where none is open any more, end the run and set the playground free."""
-    if await ledger.close_tasks(run_id, ended) > 0:
+async def finish_if_done(
+    unit: UnitOfWork, ledger: Ledger, run_id: UUID, *, ended: int, at: datetime, more: bool = False
+) -> bool:
+    """Count off `ended` task runs; where none is open any more, end the run and set the playground free.
+
+    `more`: the caller knows of one that is open.
+    """
+    await ledger.close_tasks(run_id, ended)
+    if more or await ledger.open_tasks(run_id) > 0:
         return False
     run = await unit.runs.fresh(run_id)
     if run is None:

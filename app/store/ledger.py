@@ -110,10 +110,12 @@ class Ledger:
             self.record(run_id=run_id, task_run_id=row.id, status=target, at=at, attempt=row.attempt, message=message)
         return ids
 
-    async def close_tasks(self, run_id: UUID, count: int) -> int:
-        """Count off ended task runs; tells how many are still open."""
+    async def close_tasks(self, run_id: UUID, count: int) -> None:
+        """Count off ended task runs."""
         if count:
             await self._execute(update(Run).where(Run.id == run_id).values(open_task_count=Run.open_task_count - count))
+
+    async def open_tasks(self, run_id: UUID) -> int:
         return await self._session.scalar(select(Run.open_task_count).where(Run.id == run_id)) or 0
 
     def record(

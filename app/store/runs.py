@@ -149,10 +149,6 @@ class RunStore:
 
     # ---- walking the edges
 
-    async def children(self, task_run_id: UUID) -> Sequence[UUID]:
-        query = select(TaskRunEdge.child_id).where(TaskRunEdge.parent_id == task_run_id)
-        return (await self._session.scalars(query)).all()
-
     async def children_of_run(self, run_id: UUID) -> dict[UUID, list[UUID]]:
         query = select(TaskRunEdge.parent_id, TaskRunEdge.child_id).join(TaskRun, TaskRun.id == TaskRunEdge.parent_id)
         children: dict[UUID, list[UUID]] = {}
@@ -160,15 +156,19 @@ class RunStore:
             children.setdefault(parent, []).append(child)
         return children
 
-    async def count_off_parent(self, child_ids: Collection[UUID]) -> Sequence[TaskRun]:
-        """One parent of each child has succeeded: tells the children that wait for no other."""
+    async def count_off_parent(self, parent_id: UUID) -> Sequence[TaskRun]:
+        """A parent has succeeded: tells which of its children wait for no other."""
+        edges = select(TaskRunEdge.child_id).where(TaskRunEdge.parent_id == parent_id)
+        children = (await self._session.scalars(edges)).all()  # apart: MariaDB 10 scans the table for a subquery here
+        if not children:
+            return ()
         await self._session.execute(
-            update(TaskRun).where(TaskRun.id.in_(child_ids)).values(pending_parents=TaskRun.pending_parents - 1),
+            update(TaskRun).where(TaskRun.id.in_(children)).values(pending_parents=TaskRun.pending_parents - 1),
             execution_options={"synchronize_session": False},
         )
         query = (
             select(TaskRun)
-            .where(TaskRun.id.in_(child_ids), TaskRun.pending_parents == 0, TaskRun.status == TaskRunStatus.PENDING)
+            .where(TaskRun.id.in_(children), TaskRun.pending_parents == 0, TaskRun.status == TaskRunStatus.PENDING)
             .order_by(TaskRun.position)
         )
         return (await self._session.scalars(query.execution_options(populate_existing=True))).all()
