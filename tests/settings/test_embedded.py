@@ -1,6 +1,5 @@
 """The embedded mode: everything in one folder, and nothing to configure."""
 
-import multiprocessing
 import stat
 from pathlib import Path
 
@@ -51,11 +50,20 @@ def test_the_secret_is_kept_and_for_its_owner_alone(tmp_path: Path):
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_processes_that_start_at_once_agree_on_the_secret(tmp_path: Path):
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        secrets = pool.map(kept_secret, [tmp_path / str(n // 4) for n in range(32)], chunksize=1)
+def test_a_process_that_loses_the_race_for_the_secret_takes_the_winners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = tmp_path / "jwt-secret"
 
-    assert [len(set(secrets[n : n + 4])) for n in range(0, 32, 4)] == [1] * 8
+    def beaten_meanwhile(_: int) -> str:
+        file.write_text("the winner's")
+        return "the loser's"
+
+    monkeypatch.setattr("app.settings.embedded_defaults.secrets.token_urlsafe", beaten_meanwhile)
+
+    assert kept_secret(tmp_path) == "the winner's"
+    assert file.read_text() == "the winner's"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_secret_of_the_environment_needs_no_file(tmp_path: Path):
