@@ -1,6 +1,7 @@
 """Accounts: registering, signing in, sessions whose refresh tokens work once, signing out."""
 
 import hashlib
+import hmac
 import re
 import secrets
 from collections.abc import Collection, Mapping
@@ -50,6 +51,7 @@ class AccountService:
         self._database = database
         self._passwords = passwords
         self._key = OctKey.import_key(secret_key)
+        self._refresh_key = hashlib.sha256(f"refresh tokens|{secret_key}".encode()).digest()
         self._access_lifetime = access_lifetime
         self._refresh_lifetime = refresh_lifetime
 
@@ -94,7 +96,8 @@ class AccountService:
 
     async def open_session(self, user_id: UUID) -> SessionTokens:
         """A new session of an account whose owner has been proved."""
-        session_id, at, secret = new_id(), utc_now(), secrets.token_urlsafe(32)
+        session_id, at = new_id(), utc_now()
+        secret = self._new_secret(session_id)
 
         async def work(unit: UnitOfWork) -> User:
             user = await unit.accounts.user(user_id)
@@ -117,13 +120,15 @@ class AccountService:
         Raises: ExpiredError.
         """
         session_id, old_secret = _parse_refresh_token(refresh_token)
-        new_secret, at = secrets.token_urlsafe(32), utc_now()
+        new_secret, at = self._new_secret(session_id), utc_now()
 
         async def work(unit: UnitOfWork) -> User | None:
             found = await unit.accounts.session_with_user(session_id)
             if found is None or found[0].revoked_at is not None or found[0].expires_at <= at:
                 return None
             session, user = found
+            if session.refresh_token_hash == _hash(new_secret):
+                return user  # this very exchange was committed, and the connection lost before it was told
             if await unit.accounts.rotate(
                 session.id,
                 old_hash=_hash(old_secret),
@@ -131,9 +136,7 @@ class AccountService:
                 expires_at=at + self._refresh_lifetime,
             ):
                 return user
-            if session.previous_token_hash is not None and secrets.compare_digest(
-                session.previous_token_hash, _hash(old_secret)
-            ):
+            if self._is_ours(session_id, old_secret):
                 await unit.accounts.revoke(session.id, at=at)
             return None
 
@@ -188,6 +191,18 @@ class AccountService:
     async def user_by_email(self, email: str) -> User | None:
         async with self._database.read() as unit:
             return await unit.accounts.user_by_email(email.strip().lower())
+
+    def _new_secret(self, session_id: UUID) -> str:
+        """A refresh token's secret, with a mark that tells an old one from a guess, however old it is."""
+        secret = secrets.token_urlsafe(32)
+        return f"{secret}.{self._mark(session_id, secret)}"
+
+    def _is_ours(self, session_id: UUID, text: str) -> bool:
+        secret, _, mark = text.partition(".")
+        return hmac.compare_digest(mark.encode(), self._mark(session_id, secret).encode())
+
+    def _mark(self, session_id: UUID, secret: str) -> str:
+        return hmac.new(self._refresh_key, session_id.bytes + secret.encode(), hashlib.sha256).hexdigest()[:32]
 
     def _tokens(self, user: User, session_id: UUID, secret: str, at: datetime) -> SessionTokens:
         expires_at = (at + self._access_lifetime).replace(microsecond=0)

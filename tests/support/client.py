@@ -25,7 +25,7 @@ RUN = """query($id: ID!) { run(id: $id) { id number status cancelRequested
   taskRuns { id name status attempt error { code message retriable } output { rowCount location } } } }"""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The server answered with errors."""
 
     def __init__(self, errors: list[dict[str, Any]]) -> None:
@@ -48,13 +48,13 @@ class Api:
         return orjson.loads(response.content)
 
     async def call(self, query: str, **variables: Any) -> Any:
-        """The one root field's value. Raises: Refused, also for a payload's own errors."""
+        """The one root field's value. Raises: RefusedError, also for a payload's own errors."""
         answer = await self.post(query, **variables)
         if answer.get("errors"):
-            raise Refused(answer["errors"])
+            raise RefusedError(answer["errors"])
         (value,) = answer["data"].values()
         if isinstance(value, dict) and value.get("errors"):
-            raise Refused(value["errors"])
+            raise RefusedError(value["errors"])
         return value
 
     async def sign_up(self, name: str) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class Socket:
                 case "next":
                     yield message["payload"]
                 case "error":
-                    raise Refused(message["payload"])
+                    raise RefusedError(message["payload"])
                 case "complete":
                     return
                 case "closed":

@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.support.processes import free_port
+from tests.support.processes import Reaper, free_port
 
 PROGRAM = str(Path(sys.executable).with_name("data-phantom"))
 
@@ -18,12 +19,15 @@ PROGRAM = str(Path(sys.executable).with_name("data-phantom"))
 class Platform:
     """Settings for one deployment, and the processes that were started of it."""
 
-    def __init__(self, *, folder: Path, database_url: str, redis_url: str, **extra: str) -> None:
+    def __init__(
+        self, *, folder: Path, database_url: str, redis_url: str, reaper: Reaper | None = None, **extra: str
+    ) -> None:
         self.folder = folder
         self.port, self.health_port = free_port(), free_port()
         self.base = f"http://127.0.0.1:{self.port}"
+        self._reaper = reaper
         self.environment = {
-            **os.environ,
+            **plain_environment(),
             "DATA_PHANTOM__META_STORE__URL": database_url,
             "DATA_PHANTOM__REDIS__URL": redis_url,
             "DATA_PHANTOM__OUTPUTS__DIRECTORY": str(folder / "outputs"),
@@ -52,8 +56,16 @@ class Platform:
             start_new_session=True,
         )
         log.close()
+        if self._reaper is not None:
+            self._reaper.adopt(process.pid)
         self.processes.append(process)
         return process
+
+    def start_embedded(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Everything in one process, on its own defaults and the data folder `data`."""
+        self.environment = plain_environment()
+        places = ("--data-dir", str(self.folder / "data"), "--port", str(self.port))
+        return self.start("start", *places, "--health-port", str(self.health_port), *arguments)
 
     def serve(self, *, port: int | None = None, health_port: int | None = None) -> "subprocess.Popen[bytes]":
         return self.start(
@@ -96,3 +108,10 @@ class Platform:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if self._reaper is not None:
+                self._reaper.release(process.pid)
+
+
+def plain_environment() -> Mapping[str, str]:
+    """This process's environment without settings that somebody may have made for a platform of their own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DATA_PHANTOM")}
