@@ -27,6 +27,8 @@ class Channel(Protocol):
 
     async def drained(self) -> None: ...
 
+    def release(self) -> None: ...
+
 
 def channel_of(scope: Scope, send: Send) -> Channel:
     """Gives the server's own channel, or one over plain ASGI where another server runs the application."""
@@ -67,6 +69,9 @@ class AsgiChannel:
 
     async def drained(self) -> None:
         await self._room.wait()
+
+    def release(self) -> None:
+        self._task.cancel()
 
     async def _work(self) -> None:
         try:

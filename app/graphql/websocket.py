@@ -44,7 +44,6 @@ class SocketLimits:
 
     max_operations: int = 100
     max_sockets_per_viewer: int = 50
-    max_backlog_bytes: int = 2**20
     initialisation_seconds: float = 5.0
     stall_seconds: float = 10.0  # a client that took nothing for so long is dropped
     ping_seconds: float = 25.0
@@ -77,12 +76,14 @@ class GraphQLWebSocket:
         websocket = WebSocket(scope, receive, send)
         is_spoken = SUBPROTOCOL in websocket.scope.get("subprotocols", [])
         await websocket.accept(SUBPROTOCOL if is_spoken else None)
-        session = _Session(self, websocket, channel_of(scope, send))
+        channel = channel_of(scope, send)
+        session = _Session(self, websocket, channel)
         self._sessions.add(session)
         try:
             await session.run(is_spoken=is_spoken)
         finally:
             self._sessions.discard(session)
+            channel.release()
 
     def close(self) -> None:
         """Tells every client that the server goes away; they reconnect elsewhere."""
@@ -120,6 +121,8 @@ class _Session:
         try:
             while (event := await self._websocket.receive())["type"] != "websocket.disconnect":
                 await self._take(event.get("text"))
+                if self._channel.is_congested:
+                    await self._drains()  # pongs and errors pile up as well: who does not read is not heard
         finally:
             await self._end()
 
@@ -142,7 +145,6 @@ class _Session:
     async def _initialise(self, message: Init) -> None:
         if self._admission is not None:
             raise ProtocolViolationError("Too many initialisation requests", CloseCode.TOO_MANY_REQUESTS)
-        self._cancel_timers()
         try:
             admission = await self._endpoint._authenticate(self._websocket, message.payload)  # noqa: SLF001
         except UnauthenticatedError as error:
@@ -152,6 +154,7 @@ class _Session:
         except Exception as error:  # the process's edge: the client is told that it is not its fault
             masked = self._executor.mask.exception(error)
             raise ProtocolViolationError(masked["message"], CloseCode.INTERNAL) from error
+        self._cancel_timers()  # of the initialisation, which ends here and not before: authenticating may hang
         self._count(admission)
         self._admission = admission
         if admission.expires_at is not None:
@@ -217,8 +220,11 @@ class _Session:
         answer = await self._executor.execute(prepared, variables=request.variables, context=context)
         if "data" not in answer:
             return list(answer["errors"])
+        frame = next_prefix(id_) + self._executor.encode(answer) + b"}"
+        while self._channel.is_congested:
+            await self._drains()
         if self._is_wanted(id_):
-            self._channel.write(next_prefix(id_) + self._executor.encode(answer) + b"}")
+            self._channel.write(frame)
         return []
 
     async def _follow(
@@ -235,26 +241,24 @@ class _Session:
         channel, prefix = self._channel, next_prefix(id_)
         try:
             async for payload in stream:
+                while channel.is_congested:
+                    await self._drains()
                 channel.write(prefix + payload + b"}")
-                if channel.is_congested:
-                    await self._let_drain()
         finally:
             await stream.aclose()
         return []
 
-    async def _let_drain(self) -> None:
-        """Waits for a client that reads slowly, so that a long replay does not pile up; drops one that is stuck."""
+    async def _drains(self) -> None:
+        """Waits for a client that reads slowly, so that no more than one message piles up; drops one that is stuck."""
+        unsent_bytes = self._channel.backlog_bytes
         try:
-            if self._channel.backlog_bytes <= self._limits.max_backlog_bytes:
-                async with asyncio.timeout(self._limits.stall_seconds):
-                    await self._channel.drained()
-                return
+            async with asyncio.timeout(self._limits.stall_seconds):
+                await self._channel.drained()
         except TimeoutError:
-            pass
-        self.close(
-            CloseCode.TRY_AGAIN_LATER, "Too slow: messages were not read in time; reconnect with the last cursor"
-        )
-        await asyncio.Event().wait()  # until the end of the socket cancels this operation
+            if self._channel.backlog_bytes >= unsent_bytes:
+                reason = "Too slow: messages were not read in time; reconnect with the last cursor"
+                self.close(CloseCode.TRY_AGAIN_LATER, reason)
+                self._cancel_operations()
 
     def _is_wanted(self, id_: str) -> bool:
         return self._operations.get(id_) is asyncio.current_task()
@@ -265,6 +269,11 @@ class _Session:
         if task is not None and task not in self._mutations:
             task.cancel()
 
+    def _cancel_operations(self) -> None:
+        self._operations.clear()
+        for task in self._tasks - self._mutations:
+            task.cancel()
+
     def _cancel_timers(self) -> None:
         for timer in self._timers:
             timer.cancel()
@@ -272,13 +281,11 @@ class _Session:
 
     async def _end(self) -> None:
         self._cancel_timers()
-        self._operations.clear()
+        self._cancel_operations()
         if self._admission is not None and self._admission.viewer_key is not None:
             sockets = self._endpoint._sockets_of  # noqa: SLF001
             sockets[self._admission.viewer_key] -= 1
             sockets += Counter()  # drops the zeros, or the counter would remember every viewer for ever
-        for task in self._tasks - self._mutations:
-            task.cancel()
         if self._mutations:
             await asyncio.wait(self._mutations, timeout=self._limits.mutation_grace_seconds)
         for task in self._tasks:

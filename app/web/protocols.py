@@ -10,6 +10,7 @@ from websockets.http11 import Request
 
 CLOSE_SECONDS = 5.0  # for unsent bytes after a close
 STALL_SECONDS = 15.0  # without the peer taking a single byte
+OPENING_SECONDS = 30.0  # for the first request's head
 TEXT_FRAME = 0x81
 MAX_SHORT_BYTES = 125
 MAX_MEDIUM_BYTES = 65_535
@@ -27,6 +28,8 @@ class FinalTransport:
         self._abort: asyncio.TimerHandle | None = None
         self._check: asyncio.TimerHandle | None = None
         self._unsent_bytes = 0
+        self.write = transport.write  # the one that is called for every message
+        self.get_write_buffer_size = transport.get_write_buffer_size
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -71,10 +74,16 @@ class HTTPProtocol(HttpToolsProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         self._final = _final(transport)
         super().connection_made(cast("asyncio.Transport", self._final))
+        self._opening = self.loop.call_later(OPENING_SECONDS, self._final.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._opening.cancel()
         self._final.lost()
+
+    def on_headers_complete(self) -> None:
+        self._opening.cancel()
+        super().on_headers_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -169,3 +178,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     async def drained(self) -> None:
         """Waits until the peer has read most of what was written, or is gone."""
         await self.writable.wait()
+
+    def release(self) -> None:
+        """Says that the application is done with the channel; the protocol ends by itself."""

@@ -125,3 +125,14 @@ async def test_garbage_is_answered_by_400_not_by_a_traceback(server, garbage, ca
     assert b"400" in await asyncio.wait_for(reader.read(), 10)
     assert "Traceback" not in caplog.text
     writer.close()
+
+
+async def test_a_client_that_sends_no_request_is_hung_up_on(monkeypatch):
+    monkeypatch.setattr("app.web.protocols.OPENING_SECONDS", 0.2)
+    server = WebServer(application(), port=0)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: ")
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+    await server.stop()

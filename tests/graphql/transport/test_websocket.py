@@ -6,6 +6,7 @@ import json
 import pytest
 from toy_schema import Tick
 from toy_site import Talk, until
+from websockets.exceptions import ConnectionClosed
 
 from app.graphql.websocket import SocketLimits
 
@@ -477,3 +478,75 @@ async def test_the_endpoint_can_say_goodbye_before_the_server_stops(site):
         await talk.begin()
         site.sockets.close()
         assert await talk.closing() == (1001, "The server is stopping")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\x81\x02ab",  # not masked
+        b"\x83\x80\x00\x00\x00\x00",  # a reserved opcode
+        b"\xf1\x80\x00\x00\x00\x00",  # reserved bits
+        b"\x89\xfe\x01\x00\x00\x00\x00\x00" + b"\x00" * 256,  # a ping longer than a control frame may be
+        b"\x88\x81\x00\x00\x00\x00\x01",  # a close frame with half a code
+        b"\x80\x80\x00\x00\x00\x00",  # a continuation of nothing
+        b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00",  # 2^64 bytes announced
+    ],
+)
+async def test_frames_that_break_the_websocket_protocol_end_the_socket_without_a_traceback(site, frame, caplog):
+    async with site.connect() as socket:
+        await Talk(socket).begin()
+        socket.transport.write(frame)
+        assert (await Talk(socket).closing())[0] in {1002, 1006, 1007, 1009}
+    await until(lambda: site.sockets.open_sockets == 0)
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_client_that_pings_without_reading_the_pongs_is_not_heard_any_more(start_site):
+    site = await start_site(socket_limits=SocketLimits(stall_seconds=0.3))
+    async with site.connect() as socket:
+        await Talk(socket).begin()
+        socket.transport.pause_reading()
+        ping = json.dumps({"type": "ping", "payload": {"a": "x" * 200_000}})
+        try:
+            async with asyncio.timeout(15):
+                for _ in range(500):
+                    await socket.send(ping)
+        except (TimeoutError, ConnectionClosed):
+            pass
+        socket.transport.abort()
+    await until(lambda: site.sockets.open_sockets == 0, 15)
+
+
+async def test_it_works_on_another_server_that_offers_plain_asgi(site):
+    incoming, sent = asyncio.Queue(), []
+
+    async def send(message):
+        sent.append(message)
+
+    def say(message):
+        incoming.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
+
+    incoming.put_nowait({"type": "websocket.connect"})
+    say({"type": "connection_init"})
+    say({"type": "subscribe", "id": "1", "payload": {"query": "subscription{count(to:100)}"}})
+    scope = {
+        "type": "websocket",
+        "path": "/",
+        "headers": [],
+        "query_string": b"",
+        "subprotocols": ["graphql-transport-ws"],
+    }
+    running = asyncio.create_task(site.sockets(scope, incoming.get, send))
+    await until(lambda: len(sent) == 103)
+    assert sent[0]["type"] == "websocket.accept"
+    assert [json.loads(message["text"])["type"] for message in sent[1:]] == [
+        "connection_ack",
+        *["next"] * 100,
+        "complete",
+    ]
+    incoming.put_nowait({"type": "websocket.receive", "text": "nonsense"})
+    await until(lambda: sent[-1]["type"] == "websocket.close")
+    assert (sent[-1]["code"], sent[-1]["reason"]) == (4400, "The message is not valid JSON")
+    incoming.put_nowait({"type": "websocket.disconnect", "code": 4400})
+    await asyncio.wait_for(running, 5)
+    await until(lambda: not any("AsgiChannel" in repr(task) for task in asyncio.all_tasks()))
