@@ -107,7 +107,7 @@ def _services(
             access_lifetime=settings.jwt.token_lifetime,
             refresh_lifetime=settings.jwt.refresh_token_lifetime,
         ),
-        playgrounds=PlaygroundService(database=database, outputs=outputs),
+        playgrounds=PlaygroundService(database=database, outputs=outputs, engines=engines),
         tasks=TaskService(database=database, engines=engines),
         runs=RunService(database=database),
         run_feeds=RunFeeds(database=database, feeds=feeds),

@@ -143,5 +143,8 @@ class Engine(Protocol):
     async def check(self) -> EngineHealth:
         """Tell, within a few seconds, whether work could be submitted now."""
 
+    async def forget(self, playground_id: UUID) -> None:
+        """Remove what the engine keeps for a playground that was deleted, such as the tables of its tasks."""
+
     async def close(self) -> None:
         """Release connections, threads and child processes; cancel what still runs unless its handle is durable."""

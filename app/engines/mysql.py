@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections import OrderedDict
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from pydantic import SecretStr
 
@@ -113,6 +113,9 @@ class MysqlEngine:
         except EngineError as error:
             return EngineHealth(healthy=False, message=error.message)
         return EngineHealth(healthy=True)
+
+    async def forget(self, playground_id: UUID) -> None:
+        """Nothing is kept here: what a task may write lies in the server's own tables."""
 
     async def close(self) -> None:
         jobs = list(self._jobs.values())

@@ -1,6 +1,7 @@
 """The engines of this process, by language and by name."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from app.domain.errors import InvalidError, UnavailableError
 from app.domain.tasks import TaskType
@@ -33,6 +34,10 @@ class EngineRegistry:
         raise InvalidError(
             f"There is no connection {connection!r} for {type} tasks; these exist: {names}.", path=("connection",)
         )
+
+    async def forget(self, playground_id: UUID) -> None:
+        for engine in self._engines:
+            await engine.forget(playground_id)
 
     async def close(self) -> None:
         for engine in self._engines:

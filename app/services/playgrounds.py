@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from app.domain.errors import ConflictError, DomainError, NotFoundError, TakenError
 from app.domain.identity import Viewer, new_id, utc_now
 from app.domain.schedule import Schedule
+from app.engines.registry import EngineRegistry
 from app.models import Playground, Task, TaskEdge
 from app.outputs.base import OutputStore
 from app.services.texts import checked_description, checked_name
@@ -18,9 +19,10 @@ from app.store.unit_of_work import UnitOfWork
 
 
 class PlaygroundService:
-    def __init__(self, *, database: Database, outputs: OutputStore) -> None:
+    def __init__(self, *, database: Database, outputs: OutputStore, engines: EngineRegistry) -> None:
         self._database = database
         self._outputs = outputs
+        self._engines = engines
 
     async def create(
         self, viewer: Viewer, *, name: str, description: str = "", schedule: Schedule | None = None
@@ -80,15 +82,19 @@ class PlaygroundService:
         Raises: NotFoundError; ConflictError while a run is on.
         """
 
-        async def work(unit: UnitOfWork) -> None:
+        async def work(unit: UnitOfWork) -> Sequence[str]:
             ledger = await unit.open_ledger(playground_id)
             if ledger is None or ledger.playground.owner_id != viewer.user_id:
                 raise not_found("playground")
             if ledger.playground.active_run_id is not None:
                 raise ConflictError("A run of this playground is on; cancel it, or wait for its end, then delete.")
+            locations = await unit.playgrounds.output_locations(playground_id)
             await unit.playgrounds.delete(playground_id)
+            return locations
 
-        await self._database.write(work)
+        for folder in {location.rpartition("/")[0] for location in await self._database.write(work)}:
+            await self._outputs.delete(folder)
+        await self._engines.forget(playground_id)
 
     async def get(self, viewer: Viewer, playground_id: UUID) -> Playground | None:
         async with self._database.read() as unit:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.models import Playground
+from app.models import Playground, ReconciliationRun, Run, TaskAttempt, TaskRun
 from app.store.pages import Page, PageRequest, newest_first
 
 
@@ -45,6 +45,20 @@ class PlaygroundStore:
 
     async def delete(self, playground_id: UUID) -> None:
         await self._session.execute(delete(Playground).where(Playground.id == playground_id))
+
+    async def output_locations(self, playground_id: UUID) -> Sequence[str]:
+        """Where the files of its task runs and reconciliation runs lie."""
+        attempts = (
+            select(TaskAttempt.output_location)
+            .join(TaskRun, TaskRun.id == TaskAttempt.task_run_id)
+            .join(Run, Run.id == TaskRun.run_id)
+            .where(Run.playground_id == playground_id, TaskAttempt.output_location.is_not(None))
+        )
+        pairs = select(ReconciliationRun.differences_location).where(
+            ReconciliationRun.playground_id == playground_id, ReconciliationRun.differences_location.is_not(None)
+        )
+        found = [*await self._session.scalars(attempts), *await self._session.scalars(pairs)]
+        return [location for location in found if location is not None]
 
     async def due(self, at: datetime, *, limit: int) -> Sequence[Playground]:
         """Playgrounds whose next fire time has come, the longest overdue first; by the index, whatever exists."""

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import duckdb
 
@@ -181,6 +181,9 @@ class EmbeddedSqlEngine:
         except OSError as error:
             return EngineHealth(healthy=False, message=f"The scratch folder cannot be written: {error.strerror}.")
         return EngineHealth(healthy=True)
+
+    async def forget(self, playground_id: UUID) -> None:
+        await asyncio.to_thread(self._catalogue.forget, playground_id)
 
     async def close(self) -> None:
         for job_id in list(self._jobs):
