@@ -7,11 +7,13 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cron_descriptor import FormatError, MissingFieldError, Options, WrongArgumentError, get_description
-from croniter import CroniterError, croniter
+from croniter import HOUR_FIELD, CroniterError, croniter
 
 from app.domain.errors import InvalidError
 
+MAX_LENGTH = 200
 FIELDS_WITH_SECONDS = 6
+HOURS = 24
 ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -44,6 +46,12 @@ class Schedule:
         Raises: InvalidError, with the path of the part that is wrong and the reason.
         """
         zone = _zone(self.timezone)
+        if len(self.cron) > MAX_LENGTH:
+            raise InvalidError(
+                f"A cron expression has at most {MAX_LENGTH} characters; this has {len(self.cron)}. Ranges (0-30) and "
+                f"steps (*/5) are shorter than lists.",
+                path=("cron",),
+            )
         fields = self.cron.split()
         if not self.cron.strip().startswith("@") and len(fields) not in {5, 6}:
             raise InvalidError(
@@ -51,6 +59,8 @@ class Schedule:
                 f"{self.cron!r} has {len(fields)}.",
                 path=("cron",),
             )
+        if any(field[:1] in {"R", "r"} for field in fields):  # croniter would draw anew at every look
+            raise InvalidError(f"{self.cron!r} has a random field (R); name the time itself.", path=("cron",))
         try:
             first = croniter(self.cron, datetime.now(UTC).astimezone(zone), max_years_between_matches=8)
             first.get_next(datetime)
@@ -58,12 +68,20 @@ class Schedule:
             raise InvalidError(f"{self.cron!r} is not a cron expression: {error}", path=("cron",)) from error
 
     def fire_times(self, *, after: datetime) -> Iterator[datetime]:
-        """The fire times later than `after`, in UTC, without end."""
+        """The fire times later than `after`, in UTC, without end.
+
+        A time that is skipped when clocks are put forward fires right after the gap. When they are put back, a time
+        of the repeated hour fires once, the first time, unless the expression names every hour.
+        """
         times = croniter(self.cron, after.astimezone(_zone(self.timezone)), max_years_between_matches=8)
+        hours = times.expanded[HOUR_FIELD]
+        every_hour = hours == ["*"] or len(hours) == HOURS
         last = after
         while True:
-            fire = times.get_next(datetime).astimezone(UTC)
-            if fire > last:  # a clock put back repeats an hour: a fire is told once
+            local = times.get_next(datetime)
+            repeated = local.replace(fold=0).utcoffset() != local.utcoffset()
+            fire = local.astimezone(UTC)
+            if fire > last and (every_hour or not repeated):
                 last = fire
                 yield fire
 

@@ -8,6 +8,7 @@ from sqlglot.errors import ParseError, SqlglotError
 
 from app.domain.tasks import TaskType
 
+MAX_CHARACTERS = 100_000  # sqlglot takes seconds for as much, and minutes for a megabyte
 DIALECTS = {
     TaskType.HIVE: "hive",
     TaskType.PRESTO: "presto",
@@ -36,12 +37,22 @@ def query_fields(type: TaskType, query: str) -> QueryFields:
     dialect = DIALECTS.get(type)
     if dialect is None:
         return QueryFields(complete=False, problem="The columns of a PySpark script are known once it has run.")
+    if len(query) > MAX_CHARACTERS:
+        return QueryFields(
+            complete=False, problem=f"The text has more than {MAX_CHARACTERS} characters: too long to look for columns."
+        )
     try:
-        statements = [statement for statement in sqlglot.parse(query, read=dialect) if statement is not None]
+        return _read(query, dialect)
     except ParseError as error:
         return QueryFields(complete=False, problem=_place(error))
-    except (SqlglotError, RecursionError) as error:
+    except RecursionError:
+        return QueryFields(complete=False, problem="The text is nested too deeply to be read.")
+    except SqlglotError as error:
         return QueryFields(complete=False, problem=f"The text cannot be read: {error}")
+
+
+def _read(query: str, dialect: str) -> QueryFields:
+    statements = [statement for statement in sqlglot.parse(query, read=dialect) if statement is not None]
     queries = [statement for statement in statements if isinstance(statement, exp.Query)]
     if not queries:
         return QueryFields(complete=False, problem="The text has no SELECT, so it gives no columns.")
@@ -52,6 +63,8 @@ def query_fields(type: TaskType, query: str) -> QueryFields:
     )
     if any(item.is_star for item in queries[-1].selects):
         return QueryFields(columns=columns, complete=False, problem="`*` hides columns that only the tables tell.")
+    if not columns:
+        return QueryFields(complete=False, problem="The SELECT names no columns.")
     return QueryFields(columns=columns)
 
 

@@ -1,5 +1,6 @@
 """Queries of tasks."""
 
+import asyncio
 from typing import Annotated
 
 import strawberry
@@ -31,4 +32,4 @@ class TaskQueries:
         query: Annotated[str, strawberry.argument(description="The text.")],
     ) -> QueryFields:
         info.context.signed_in()
-        return QueryFields.of(query_fields(type, checked_query(query)))
+        return QueryFields.of(await asyncio.to_thread(query_fields, type, checked_query(query)))

@@ -1,5 +1,6 @@
 """Types of tasks and of the columns that their queries give."""
 
+import asyncio
 from datetime import datetime
 
 import strawberry
@@ -64,8 +65,9 @@ class Task(Node):
         return await self._neighbours(info, parents=False)
 
     @strawberry.field(description="The columns that its query gives.")
-    def fields(self) -> QueryFields:
-        return QueryFields.of(query_fields(self.row.type, self.row.query))
+    async def fields(self) -> QueryFields:
+        # In a thread: reading a long text takes seconds, and the event loop serves everybody else.
+        return QueryFields.of(await asyncio.to_thread(query_fields, self.row.type, self.row.query))
 
     @strawberry.field(description="Its newest run.")
     async def last_run(self, info: Info) -> LazyTaskRun | None:
