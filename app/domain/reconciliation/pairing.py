@@ -54,6 +54,8 @@ class Pairing:
 
     def pairs(self, lefts: list[Surplus], rights: list[Surplus]) -> Iterator[Pair]:
         """Pairs of one group's rows; takes them off `rows`, and what remains there has no partner."""
+        if len(lefts) * len(rights) > 1:
+            self._check()
         if len(lefts) > 1:
             lefts.sort(key=_ascending)
         if len(rights) > 1:

@@ -71,6 +71,17 @@ def test_progress_rises_to_one(
 
 
 @every_way
+def test_progress_keeps_its_end_for_the_end_where_a_side_is_larger_than_announced(
+    options: ReconciliationOptions, sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.domain.reconciliation.progress.REPORT_EVERY_SECONDS", 0.0)
+    shares: list[float] = []
+    compressed = [Side(open=side.open, size_bytes=1000, delimiter=",", name=side.name) for side in sides]
+    compare(*compressed, KEYED, options, thresholds=Thresholds(), spill_dir=tmp_path, progress=shares.append)
+    assert shares[-2:] == [0.999, 1.0]
+
+
+@every_way
 @pytest.mark.parametrize("after_calls", [1, 2, 10, 20, 30])
 def test_a_cancel_is_seen_at_every_stage_and_leaves_nothing(
     options: ReconciliationOptions, sides, tmp_path: Path, after_calls: int

@@ -53,6 +53,11 @@ def test_without_keys_the_differences_table_says_how_often_a_row_stands(tmp_path
     assert content == b"kind,rows,left_count,right_count,changed_columns,left.a,right.a\nLEFT_ONLY,2,3,1,,1,\n"
 
 
+def test_the_differences_table_keeps_blanks_and_emptiness_visible(tmp_path: Path) -> None:
+    content = differences_of(side_of('a,b,c\n x,"",\n'), side_of("a,b,c\n"), pairs_of("a", "b", "c"), tmp_path)
+    assert content.endswith(b'\nLEFT_ONLY,1,1,0,," x",,"",,,\n')
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.none(), st.text(alphabet='a",\n\r \t;', max_size=4)), min_size=1, max_size=4))
 def test_the_differences_table_is_read_back_as_it_was_written(tmp_path: Path, values: list[str | None]) -> None:

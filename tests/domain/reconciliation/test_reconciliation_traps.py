@@ -140,6 +140,56 @@ def test_duplicate_keys_pair_the_most_alike_and_are_reported(options: Reconcilia
 
 
 @both_methods
+def test_equal_pairs_of_changed_rows_are_counted_each(options: ReconciliationOptions, tmp_path: Path) -> None:
+    left, right = side_of("k,v\n1,a\n1,a\n1,a\n"), side_of("k,v\n1,b\n1,b\n")
+    result, found = run(left, right, pairs_of("k", "v", keys=("k",)), options, spill_dir=tmp_path)
+    assert counts(result) == (0, 2, 1, 0)
+    assert {(row.kind, row.rows, row.left_count, row.right_count) for row in found} == {
+        (DifferenceKind.CHANGED, 2, 3, 2),
+        (DifferenceKind.LEFT_ONLY, 1, 3, 2),
+    }
+    assert result.columns[0].differing_row_count == 2
+
+
+@both_methods
+def test_the_example_of_a_duplicate_key_is_the_worst_then_the_lowest(
+    options: ReconciliationOptions, tmp_path: Path
+) -> None:
+    side = side_of("k\n" + "10\n" * 2 + "9\n" * 2 + "5\n5\n" + "7\n" * 2 + "5\n9\n8\n")
+    result, _ = run(side, side, pairs_of("k", keys=("k",)), options, spill_dir=tmp_path)
+    assert counts(result) == (11, 0, 0, 0)
+    assert "4 keys stand on more than one row (10 rows in all), for example k = 5 on 3 rows." in result.warnings[0]
+
+
+@both_methods
+@pytest.mark.parametrize("keys", [(), ("a",)])
+def test_a_missing_row_that_stands_twice_far_apart_is_one_difference(
+    options: ReconciliationOptions, tmp_path: Path, keys: tuple[str, ...]
+) -> None:
+    left = side_of("a\nlost\n" + "".join(f"{n}\n" for n in range(5000)) + "lost\n")
+    right = side_of("a\n" + "".join(f"{n}\n" for n in range(5000)))
+    for one, other, kind in ((left, right, DifferenceKind.LEFT_ONLY), (right, left, DifferenceKind.RIGHT_ONLY)):
+        result, found = run(one, other, pairs_of("a", keys=keys), options, spill_dir=tmp_path)
+        assert result.common_row_count == 5000
+        assert [(row.kind, row.rows, max(row.left_count, row.right_count)) for row in found] == [(kind, 2, 2)]
+        assert len(result.warnings) == len(keys)
+
+
+@both_methods
+def test_very_many_rows_of_one_key_pair_in_ascending_order(options: ReconciliationOptions, tmp_path: Path) -> None:
+    left = side_of("k,n\n" + "".join(f"1,{n}\n" for n in range(150, 0, -1)))
+    right = side_of("k,n\n" + "".join(f"1,{n}.5\n" * 2 for n in range(1, 61)))
+    result, found = run(left, right, pairs_of("k", "n", keys=("k",)), options, spill_dir=tmp_path)
+    assert counts(result) == (0, 120, 30, 0)
+    pairs = {(row.left, row.right) for row in found if row.kind is DifferenceKind.CHANGED}
+    assert pairs == {(("1", f"{n}"), ("1", f"{(n + 1) // 2}.5")) for n in range(1, 121)}
+    assert {row.left for row in found if row.kind is DifferenceKind.LEFT_ONLY} == {
+        ("1", f"{n}") for n in range(121, 151)
+    }
+    assert all(row.rows == 1 for row in found)
+
+
+@both_methods
 def test_without_keys_a_row_is_counted_as_often_as_it_stands(options: ReconciliationOptions, tmp_path: Path) -> None:
     left = side_of("a,b\n" + "x,1\n" * 5 + "y,2\n")
     right = side_of("b,a\n" + "1.0,x\n" * 3 + "2,y\n" * 2)
