@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from app.domain.outputs import OutputColumn
 from app.domain.tasks import TaskType
@@ -87,6 +87,9 @@ class EmbeddedPysparkEngine:
         except TerminalEngineError as error:
             return EngineHealth(healthy=False, message=error.message)
         return EngineHealth(healthy=True)
+
+    async def forget(self, playground_id: UUID) -> None:
+        """The SQL engine of the same catalogue removes the tables."""
 
     async def close(self) -> None:
         jobs = list(self._jobs.values())
@@ -170,7 +173,8 @@ class _Job:
 
     async def _run(self) -> None:
         try:
-            await asyncio.to_thread(self._lay_out)
+            for line in await asyncio.to_thread(self._lay_out):
+                self._say("engine", line)
             runner = await self._runners.take()
             if self._stopped:
                 runner.kill()
@@ -178,14 +182,18 @@ class _Job:
             runner.begin(self._folder)
             code = await runner.listen(self._say)
             if not self._stopped:
-                await asyncio.to_thread(self._take_outcome, code)
+                for line in await asyncio.to_thread(self._take_outcome, code):
+                    self._say("engine", line)
         except EngineError as error:
             self._error = self._error or error
         except OSError as error:
             self._error = self._error or TransientEngineError(f"The script could not be run: {error}", code="CRASHED")
-        finally:
-            self._runners.refill()
-            await self._end()
+        except asyncio.CancelledError:
+            if self._runner is not None:
+                self._runner.kill()
+            raise
+        self._runners.refill()
+        await self._end()
 
     async def _end(self) -> None:
         if self._timer is not None:
@@ -198,8 +206,8 @@ class _Job:
         if self.state is not WorkState.SUCCEEDED:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
-    def _lay_out(self) -> None:
-        """Put the script and what it needs to know into its folder, as files."""
+    def _lay_out(self) -> list[str]:
+        """Put the script and what it needs to know into its folder, as files; gives lines for the log."""
         self._folder.mkdir(parents=True)
         try:
             (self._folder / "script.py").write_bytes(self._work.query.encode())
@@ -207,15 +215,17 @@ class _Job:
             message = f"The script has a broken character at position {error.start + 1}; write it anew."
             raise TerminalEngineError(message, code="SYNTAX") from error
         tables = self._catalogue.tables(self._work.playground_id)
-        paths = {}
+        paths, lines = {}, []
         for name in tables:
             try:
                 paths[name] = str(tables[name])
             except EngineError as error:  # of no concern to a script that does not use the table
-                self._say("engine", f"The table {name} is not available: {error.message}")
+                lines.append(f"The table {name} is not available: {error.message}")
         (self._folder / "job.json").write_text(json.dumps({"tables": paths}), encoding="utf-8")
+        return lines
 
-    def _take_outcome(self, code: int) -> None:
+    def _take_outcome(self, code: int) -> list[str]:
+        """Read what the runner left, and make the script's tables the playground's; gives lines for the log."""
         try:
             outcome: dict[str, Any] = json.loads((self._folder / "outcome.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -228,9 +238,9 @@ class _Job:
             )
         for table in outcome["tables"]:
             self._catalogue.publish(self._work.playground_id, table["name"], Path(table["file"]))
-            self._say("engine", f"Saved the table {table['name']}")
         self._columns = tuple(OutputColumn(name=column["name"], type=column["type"]) for column in outcome["columns"])
         self._row_count = outcome["row_count"]
+        return [f"Saved the table {table['name']}" for table in outcome["tables"]]
 
     def _say(self, stream: str, text: str) -> None:
         if len(self._log) < _MOST_LINES:

@@ -105,6 +105,7 @@ def _environment(home: Path) -> dict[str, str]:
         "PYTHONPATH": str(Path(app.__file__).parents[1]),
         "PYTHONUNBUFFERED": "1",  # lines shall be seen as they are printed
         "PYTHONUTF8": "1",
+        "PYTHONFAULTHANDLER": "1",  # a crash in native code says where
         "HOME": str(home),
         "TMPDIR": str(home),
         "TZ": "UTC",
