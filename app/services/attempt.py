@@ -139,7 +139,7 @@ class AttemptRunner:
         lines = held.drain_lines()
 
         async def work(unit: UnitOfWork) -> None:
-            await unit.logs.append(held.task_run.id, lines)
+            await unit.logs.append([{"task_run_id": held.task_run.id, **line} for line in lines])
 
         await self._database.write(work)
 

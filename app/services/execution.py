@@ -1,15 +1,13 @@
-"""What a worker does with runs: starts them, carries task runs through their attempts, and walks the edges.
+"""What a worker does with runs: starts them, and carries task runs through their attempts along the edges.
 
 A worker that has ended a task goes on with one of its children itself, claimed in the very transaction that ended the
 parent: between the two there is no queue, no poll and no new process. The other children are queued.
 """
 
 import asyncio
-import random
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -17,18 +15,15 @@ import structlog
 from app.domain.events import Job, JobName
 from app.domain.identity import utc_now
 from app.domain.status import RunStatus, TaskRunStatus
-from app.engines.base import Handle
 from app.models import TaskRun
 from app.services.attempt import AttemptRunner, Outcome
+from app.services.claims import Claims
+from app.services.conclusion import Conclusion, End
+from app.services.group_commit import GroupCommit
 from app.services.held_work import HeldTask, HeldWork
-from app.services.rollup import fail_dependents, finish_if_done
+from app.services.records import record_attempts
 from app.store.database import Database
-from app.store.ledger import Ledger, assume
 from app.store.unit_of_work import UnitOfWork
-
-MAX_LOSSES = 3  # a task that kills its worker again and again is at fault itself
-MAX_BACKOFF = timedelta(hours=1)
-CLOCK_SLACK = timedelta(seconds=1)  # a retry is not refused because two hosts' clocks differ a little
 
 log = structlog.get_logger()
 
@@ -41,43 +36,37 @@ class ExecutionService:
         self._attempts = attempts
         self._held = held
         self._worker_id = worker_id
+        self._claims = Claims(worker_id=worker_id)
+        self._conclusion = Conclusion(claims=self._claims, worker_id=worker_id)
         self._draining = False
+        self._asked: GroupCommit[None, UUID, UUID | None] = GroupCommit(self._find_playgrounds)
+        self._claimed: GroupCommit[UUID, UUID, HeldTask | None] = GroupCommit(self._claim)
+        self._ended: GroupCommit[UUID, End, TaskRun | None] = GroupCommit(self._conclude)
 
     async def start_run(self, run_id: UUID) -> None:
         """PENDING → RUNNING: queue the tasks without parents, and carry the first of them."""
 
-        async def work(unit: UnitOfWork) -> TaskRun | None:
+        async def work(unit: UnitOfWork) -> list[TaskRun]:
             run = await unit.runs.get(run_id)
             ledger = None if run is None else await unit.open_ledger(run.playground_id)
-            if ledger is None:
-                return None
+            if ledger is None or self._draining:
+                return []
             at = utc_now()
             if not await ledger.transition_run(run_id, RunStatus.RUNNING, at=at, started_at=at):
-                return None
-            return await self._queue(unit, ledger, await unit.runs.roots(run_id), at=at)
+                return []
+            return await self._claims.queue(unit, ledger, await unit.runs.roots(run_id), keep=1, at=at)
 
-        await self._carry(await self._database.write(work))
+        for task_run in await self._database.write(work):
+            await self._carry(HeldTask(task_run=task_run))
 
     async def execute_task(self, task_run_id: UUID) -> None:
         """Claim a queued task run, or one whose worker has died, and carry it; another's work is left alone."""
-
-        async def work(unit: UnitOfWork) -> HeldTask | None:
-            task_run = await unit.runs.task_run(task_run_id)
-            ledger = None if task_run is None else await unit.open_ledger(task_run.playground_id)
-            task_run = None if ledger is None else await unit.runs.fresh_task_run(task_run_id)
-            if ledger is None or task_run is None or self._draining:
-                return None
-            match task_run.status:
-                case TaskRunStatus.QUEUED:
-                    return await self._claim_queued(ledger, task_run)
-                case TaskRunStatus.RUNNING:
-                    return await self._take_over(unit, ledger, task_run)
-                case _:
-                    return None
-
-        held = await self._database.write(work)
+        playground_id = await self._asked.submit(None, task_run_id)
+        if playground_id is None or self._draining:
+            return
+        held = await self._claimed.submit(playground_id, task_run_id)
         if held is not None:
-            await self._carry(held.task_run, held)
+            await self._carry(held)
 
     async def hand_over(self, *, grace: timedelta) -> None:
         """Take nothing new, let what runs end within the grace, and give the rest back to the queue."""
@@ -88,176 +77,36 @@ class ExecutionService:
         except TimeoutError:
             log.info("worker.hands_over", count=len(self._held))
 
-    # ---- carrying
-
-    async def _carry(self, task_run: TaskRun | None, held: HeldTask | None = None) -> None:
-        while task_run is not None:
-            held = held or HeldTask(task_run=task_run)
+    async def _carry(self, held: HeldTask | None) -> None:
+        while held is not None:
             self._held.add(held)
             try:
                 outcome = await self._attempts.run(held, attached=held.handle)
-                task_run = await self._database.write(partial(self._conclude, held=held, outcome=outcome))
+                end = End(held=held, outcome=outcome, wants_more=not self._draining)
+                following = await self._ended.submit(held.task_run.playground_id, end)
             except asyncio.CancelledError:
                 await asyncio.shield(self._give_back(held))
                 raise
             finally:
                 self._held.remove(held)
-            held = None
+            held = None if following is None else HeldTask(task_run=following)
 
-    async def _conclude(self, unit: UnitOfWork, *, held: HeldTask, outcome: Outcome) -> TaskRun | None:
-        """End the attempt; gives the child to go on with, claimed. Nothing changes where the claim was lost."""
-        task_run = held.task_run
-        ledger = await unit.open_ledger(task_run.playground_id)
-        if ledger is None:
-            return None
-        if outcome.status is TaskRunStatus.FAILED and await self._retry(unit, ledger, held, outcome):
-            return None
-        at = outcome.ended_at
-        if not await ledger.transition(
-            task_run,
-            outcome.status,
-            at=at,
-            held_by=self._worker_id,
-            message=outcome.error_message,
-            ended_at=at,
-            worker_id=None,
-            **_error_columns(outcome),
-            **_output_columns(outcome),
-        ):
-            return None
-        await self._record(unit, held, outcome)
-        ready: Sequence[TaskRun] = ()
-        ended = 1
-        if outcome.status is TaskRunStatus.SUCCESS:
-            ready = await unit.runs.count_off_parent(task_run.id)
-        elif outcome.status is TaskRunStatus.FAILED:
-            ended += await fail_dependents(unit, ledger, task_run, at=at)
-        following = await self._queue(unit, ledger, ready, at=at)
-        await finish_if_done(unit, ledger, task_run.run_id, ended=ended, at=at, more=bool(ready))
-        return following
+    # ---- transactions, each for all that waits for it
 
-    async def _queue(
-        self, unit: UnitOfWork, ledger: Ledger, ready: Sequence[TaskRun], *, at: datetime
-    ) -> TaskRun | None:
-        """Claim the first of the ready task runs for this worker, and queue the others."""
-        if not ready:
-            return None
-        mine, others = (None, ready) if self._draining else (ready[0], ready[1:])
-        if others:
-            queued = await ledger.transition_all(
-                others[0].run_id, TaskRunStatus.QUEUED, at=at, among=[row.id for row in others], queued_at=at
-            )
-            unit.outbox.jobs.extend(Job(name=JobName.EXECUTE_TASK, id=task_run_id) for task_run_id in queued)
-        if mine is None or not await self._claim(ledger, mine, at=at, via=TaskRunStatus.QUEUED, queued_at=at):
-            return None
-        return mine
+    async def _find_playgrounds(self, _key: None, task_run_ids: Sequence[UUID]) -> list[UUID | None]:
+        async with self._database.read() as unit:
+            found = await unit.runs.playgrounds_of(task_run_ids)
+        return [found.get(task_run_id) for task_run_id in task_run_ids]
 
-    async def _claim_queued(self, ledger: Ledger, task_run: TaskRun) -> HeldTask | None:
-        at = utc_now()
-        if task_run.queued_at is not None and task_run.queued_at > at + CLOCK_SLACK:
-            return None  # a retry that is not due: its own job comes when it is
-        return HeldTask(task_run=task_run) if await self._claim(ledger, task_run, at=at) else None
-
-    async def _claim(
-        self,
-        ledger: Ledger,
-        task_run: TaskRun,
-        *,
-        at: datetime,
-        via: TaskRunStatus | None = None,
-        **values: Any,
-    ) -> bool:
-        """QUEUED → RUNNING in a new attempt of this worker; `task_run` is brought up to date."""
-        fresh = {
-            "attempt": task_run.attempt + 1,
-            "started_at": at,
-            "worker_id": self._worker_id,
-            "handle": None,
-            "handle_durable": False,
-            "error_code": None,
-            "error_message": None,
-            "error_retriable": None,
-            **values,
-        }
-        if not await ledger.transition(task_run, TaskRunStatus.RUNNING, at=at, via=via, **fresh):
-            return False
-        assume(task_run, status=TaskRunStatus.RUNNING, **fresh)
-        return True
-
-    # ---- what does not end well
-
-    async def _retry(self, unit: UnitOfWork, ledger: Ledger, held: HeldTask, outcome: Outcome) -> bool:
-        task_run = held.task_run
-        retries = task_run.attempt - task_run.losses
-        if not outcome.retriable or retries > task_run.max_retries or held.stop.is_set():
-            return False
-        run = await unit.runs.fresh(task_run.run_id)
-        if run is None or run.cancel_requested:
-            return False
-        delay = backoff(task_run.retry_delay_ms, retries)
-        due = outcome.ended_at + delay
-        held.note(f"Attempt {task_run.attempt} failed: {outcome.error_message} Again at {due:%H:%M:%S}.", at=utc_now())
-        moved = await ledger.transition(
-            task_run,
-            TaskRunStatus.QUEUED,
-            at=outcome.ended_at,
-            held_by=self._worker_id,
-            message=outcome.error_message,
-            queued_at=due,
-            worker_id=None,
-            **_error_columns(outcome),
+    async def _claim(self, playground_id: UUID, task_run_ids: Sequence[UUID]) -> list[HeldTask | None]:
+        if self._draining:
+            return [None] * len(task_run_ids)
+        return await self._database.write(
+            partial(self._claims.from_queue, playground_id=playground_id, task_run_ids=task_run_ids)
         )
-        if moved:
-            await self._record(unit, held, outcome)
-            unit.outbox.jobs.append(Job(name=JobName.EXECUTE_TASK, id=task_run.id, not_before=due))
-        return True
 
-    async def _take_over(self, unit: UnitOfWork, ledger: Ledger, task_run: TaskRun) -> HeldTask | None:
-        """Go on with what a dead worker held: re-attach by its handle, or begin a new attempt."""
-        if task_run.worker_id is not None and await unit.workers.exists(task_run.worker_id):
-            return None
-        at = utc_now()
-        if task_run.handle is not None and task_run.handle_durable:
-            if not await unit.runs.adopt(task_run, worker_id=self._worker_id):
-                return None
-            last = await unit.logs.last_sequence(task_run.id)
-            held = HeldTask(task_run=task_run, handle=Handle(text=task_run.handle, durable=True), last_sequence=last)
-            held.note("The worker was lost; another has re-attached to the work in the engine.", at=at)
-            return held
-        lost = Outcome(
-            status=TaskRunStatus.FAILED,
-            ended_at=at,
-            error_code="WORKER_LOST",
-            error_message="The worker that ran this attempt was lost.",
-        )
-        before = HeldTask(task_run=task_run, last_sequence=await unit.logs.last_sequence(task_run.id))
-        before.note("The worker was lost; the attempt runs again.", at=at)
-        await self._record(unit, before, lost)
-        if task_run.losses + 1 >= MAX_LOSSES:
-            await ledger.transition(
-                task_run,
-                TaskRunStatus.FAILED,
-                at=at,
-                message=lost.error_message,
-                ended_at=at,
-                worker_id=None,
-                losses=task_run.losses + 1,
-                **_error_columns(lost),
-            )
-            ended = 1 + await fail_dependents(unit, ledger, task_run, at=at)
-            await finish_if_done(unit, ledger, task_run.run_id, ended=ended, at=at)
-            return None
-        await ledger.transition(
-            task_run,
-            TaskRunStatus.QUEUED,
-            at=at,
-            message=lost.error_message,
-            queued_at=at,
-            worker_id=None,
-            losses=task_run.losses + 1,
-        )
-        assume(task_run, losses=task_run.losses + 1)
-        return HeldTask(task_run=task_run) if await self._claim(ledger, task_run, at=at) else None
+    async def _conclude(self, playground_id: UUID, ends: Sequence[End]) -> list[TaskRun | None]:
+        return await self._database.write(partial(self._conclusion.conclude, playground_id=playground_id, ends=ends))
 
     async def _give_back(self, held: HeldTask) -> None:
         """This process must go: what can be re-attached to is left running, the rest is queued anew."""
@@ -265,12 +114,19 @@ class ExecutionService:
         durable = held.handle is not None and held.handle.durable
         if not durable:
             await held.cancel_in_engine()
+        await self._ended.settle()  # its end may be on its way already
 
         async def work(unit: UnitOfWork) -> None:
             ledger = await unit.open_ledger(task_run.playground_id)
             if ledger is None:
                 return
             at = utc_now()
+            handed_over = Outcome(
+                status=TaskRunStatus.CANCELLED,
+                ended_at=at,
+                error_code="HANDED_OVER",
+                error_message="The worker was stopped.",
+            )
             if durable:
                 await unit.runs.release(task_run, worker_id=self._worker_id)
             elif await ledger.transition(
@@ -283,60 +139,7 @@ class ExecutionService:
                 worker_id=None,
                 losses=TaskRun.losses + 1,
             ):
-                await self._record(
-                    unit,
-                    held,
-                    Outcome(
-                        status=TaskRunStatus.CANCELLED,
-                        ended_at=at,
-                        error_code="HANDED_OVER",
-                        error_message="The worker was stopped.",
-                    ),
-                )
+                await record_attempts(unit, [(held, handed_over)])
             unit.outbox.jobs.append(Job(name=JobName.EXECUTE_TASK, id=task_run.id))
 
         await self._database.write(work)
-
-    async def _record(self, unit: UnitOfWork, held: HeldTask, outcome: Outcome) -> None:
-        task_run = held.task_run
-        await unit.runs.record_attempt(
-            task_run_id=task_run.id,
-            attempt=task_run.attempt,
-            status=outcome.status,
-            worker_id=task_run.worker_id,
-            handle=task_run.handle or (held.handle.text if held.handle else None),
-            started_at=task_run.started_at or outcome.ended_at,
-            ended_at=outcome.ended_at,
-            error_code=outcome.error_code,
-            error_message=outcome.error_message,
-            output_location=outcome.output.location if outcome.output else None,
-        )
-        await unit.logs.append(task_run.id, held.lines)
-
-
-def backoff(first_ms: int, attempt: int) -> timedelta:
-    """The delay before the next attempt: doubled each time, up to an hour, give or take a quarter."""
-    doubled = timedelta(milliseconds=first_ms * 2 ** min(max(attempt - 1, 0), 30))
-    return min(doubled, MAX_BACKOFF) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
-
-
-def _error_columns(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "error_code": outcome.error_code,
-        "error_message": outcome.error_message,
-        "error_retriable": None if outcome.error_code is None else outcome.retriable,
-    }
-
-
-def _output_columns(outcome: Outcome) -> dict[str, Any]:
-    output = outcome.output
-    if output is None:
-        return {}
-    return {
-        "output_location": output.location,
-        "output_format": output.format,
-        "output_delimiter": output.delimiter,
-        "output_size_bytes": output.size_bytes,
-        "output_row_count": output.row_count,
-        "output_columns": [{"name": column.name, "type": column.type} for column in output.columns],
-    }

@@ -25,6 +25,10 @@ from app.domain.status import (
 from app.models import Event, Playground, Run, TaskRun
 
 
+class LostRowsError(Exception):
+    """Rows changed under the ledger's lock: something writes statuses past the one door."""
+
+
 class Ledger:
     """Opened by `UnitOfWork.open_ledger`; its events are written when the unit of work commits."""
 
@@ -84,6 +88,29 @@ class Ledger:
                     run_id=task_run.run_id, task_run_id=task_run.id, status=status, at=at, attempt=attempt, message=note
                 )
         return True
+
+    async def start_attempts(
+        self, task_runs: Sequence[TaskRun], *, at: datetime, via: TaskRunStatus | None, **values: Any
+    ) -> None:
+        """Move task runs that were read under this ledger's lock to RUNNING, each in its next attempt.
+
+        Raises: LostRowsError where one was not as it was read.
+        """
+        target = TaskRunStatus.RUNNING
+        moved = await self._execute(
+            update(TaskRun)
+            .where(
+                TaskRun.id.in_([row.id for row in task_runs]),
+                TaskRun.status.in_(sources_of(TASK_RUN_TRANSITIONS, via or target)),
+            )
+            .values(status=target, attempt=TaskRun.attempt + 1, **values)
+        )
+        if moved != len(task_runs):
+            raise LostRowsError(f"{moved} of {len(task_runs)} task runs were as they had been read")
+        for row in task_runs:
+            for status in (via, target):
+                if status is not None:
+                    self.record(run_id=row.run_id, task_run_id=row.id, status=status, at=at, attempt=row.attempt + 1)
 
     async def transition_all(
         self,

@@ -16,10 +16,12 @@ class LogStore:
         self._session = session
         self._outbox = outbox
 
-    async def append(self, task_run_id: UUID, rows: Sequence[dict[str, Any]]) -> None:
-        """Append lines; each row has `sequence`, `attempt`, `at`, `stream` and `text`."""
-        if rows:
-            await self._session.execute(insert(LogLine), [{"task_run_id": task_run_id, **row} for row in rows])
+    async def append(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Append lines; each row has `task_run_id`, `sequence`, `attempt`, `at`, `stream` and `text`."""
+        if not rows:
+            return
+        await self._session.execute(insert(LogLine), rows)
+        for task_run_id in {row["task_run_id"] for row in rows}:
             self._outbox.ring(log_topic(task_run_id))
 
     async def last_sequence(self, task_run_id: UUID) -> int:

@@ -1,5 +1,6 @@
 """SQL of runs and their task runs: the snapshot, the walk along the edges, the history and the event log."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -70,14 +71,13 @@ class RunStore:
             )
         return await self._session.scalar(query)
 
-    async def fresh_task_run(self, task_run_id: UUID) -> TaskRun | None:
-        """As it is in the database now, whatever this transaction has read before."""
-        return await self._session.scalar(
-            select(TaskRun).where(TaskRun.id == task_run_id).execution_options(populate_existing=True)
-        )
-
     async def task_runs(self, ids: Collection[UUID]) -> Sequence[TaskRun]:
         return (await self._session.scalars(select(TaskRun).where(TaskRun.id.in_(ids)))).all()
+
+    async def playgrounds_of(self, task_run_ids: Collection[UUID]) -> dict[UUID, UUID]:
+        """The playground of each task run that there is."""
+        query = select(TaskRun.id, TaskRun.playground_id).where(TaskRun.id.in_(task_run_ids))
+        return {row[0]: row[1] for row in await self._session.execute(query)}
 
     async def task_runs_of(self, run_ids: Collection[UUID]) -> Sequence[TaskRun]:
         query = select(TaskRun).where(TaskRun.run_id.in_(run_ids)).order_by(TaskRun.run_id, TaskRun.position)
@@ -156,19 +156,24 @@ class RunStore:
             children.setdefault(parent, []).append(child)
         return children
 
-    async def count_off_parent(self, parent_id: UUID) -> Sequence[TaskRun]:
-        """A parent has succeeded: tells which of its children wait for no other."""
-        edges = select(TaskRunEdge.child_id).where(TaskRunEdge.parent_id == parent_id)
-        children = (await self._session.scalars(edges)).all()  # apart: MariaDB 10 scans the table for a subquery here
-        if not children:
+    async def count_off_parents(self, parent_ids: Sequence[UUID]) -> Sequence[TaskRun]:
+        """Parents have succeeded: tells which of their children wait for no other."""
+        if not parent_ids:
             return ()
-        await self._session.execute(
-            update(TaskRun).where(TaskRun.id.in_(children)).values(pending_parents=TaskRun.pending_parents - 1),
-            execution_options={"synchronize_session": False},
-        )
+        # Apart from the update: MariaDB 10 would scan the whole table for a subquery in it.
+        edges = select(TaskRunEdge.child_id).where(TaskRunEdge.parent_id.in_(parent_ids))
+        counts = Counter(await self._session.scalars(edges))
+        for count in sorted(set(counts.values())):
+            children = [child for child, parents in counts.items() if parents == count]
+            await self._session.execute(
+                update(TaskRun).where(TaskRun.id.in_(children)).values(pending_parents=TaskRun.pending_parents - count),
+                execution_options={"synchronize_session": False},
+            )
+        if not counts:
+            return ()
         query = (
             select(TaskRun)
-            .where(TaskRun.id.in_(children), TaskRun.pending_parents == 0, TaskRun.status == TaskRunStatus.PENDING)
+            .where(TaskRun.id.in_(list(counts)), TaskRun.pending_parents == 0, TaskRun.status == TaskRunStatus.PENDING)
             .order_by(TaskRun.position)
         )
         return (await self._session.scalars(query.execution_options(populate_existing=True))).all()
@@ -186,8 +191,8 @@ class RunStore:
 
     # ---- holding work
 
-    async def record_attempt(self, **values: Any) -> None:
-        await self._session.execute(insert(TaskAttempt).values(**values))
+    async def record_attempts(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        await self._session.execute(insert(TaskAttempt), [dict(row) for row in rows])
 
     async def store_handle(self, task_run: TaskRun, *, handle: str) -> None:
         """Keep what another worker would re-attach by; `task_run` is as this worker has claimed it."""

@@ -1,0 +1,143 @@
+"""Claims: how a worker comes to hold a task run, from the queue, from its own hand, or from a dead worker."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from app.domain.events import Job, JobName
+from app.domain.identity import utc_now
+from app.domain.status import TaskRunStatus
+from app.engines.base import Handle
+from app.models import TaskRun
+from app.services.attempt import Outcome
+from app.services.held_work import HeldTask
+from app.services.records import error_columns, record_attempts
+from app.services.rollup import fail_dependents, finish_if_done
+from app.store.ledger import Ledger, assume
+from app.store.unit_of_work import UnitOfWork
+
+MAX_LOSSES = 3  # a task that kills its worker again and again is at fault itself
+CLOCK_SLACK = timedelta(seconds=1)  # a retry is not refused because two hosts' clocks differ a little
+
+
+class Claims:
+    """The claims of one worker; every method is a part of the caller's transaction."""
+
+    def __init__(self, *, worker_id: UUID) -> None:
+        self._worker_id = worker_id
+
+    async def from_queue(
+        self, unit: UnitOfWork, playground_id: UUID, task_run_ids: Sequence[UUID]
+    ) -> list[HeldTask | None]:
+        """Claim each task run that is queued and due, or whose worker is gone; None for what is another's."""
+        ledger = await unit.open_ledger(playground_id)
+        if ledger is None:
+            return [None] * len(task_run_ids)
+        at = utc_now()
+        rows = {row.id: row for row in await unit.runs.task_runs(task_run_ids)}
+        queued = [row for row in rows.values() if row.status is TaskRunStatus.QUEUED and _is_due(row, at)]
+        claimed = {row.id: HeldTask(task_run=row) for row in await self.claim(ledger, queued, at=at)}
+        for row in rows.values():
+            if row.status is TaskRunStatus.RUNNING and row.id not in claimed:
+                taken = await self._take_over(unit, ledger, row, at=at)
+                claimed |= {} if taken is None else {row.id: taken}
+        return [claimed.pop(task_run_id, None) for task_run_id in task_run_ids]  # an id that came twice is given once
+
+    async def queue(
+        self, unit: UnitOfWork, ledger: Ledger, ready: Sequence[TaskRun], *, keep: int, at: datetime
+    ) -> list[TaskRun]:
+        """Claim the first `keep` of the ready task runs, and queue the others."""
+        mine, others = ready[:keep], ready[keep:]
+        if others:
+            queued = await ledger.transition_all(
+                others[0].run_id, TaskRunStatus.QUEUED, at=at, among=[row.id for row in others], queued_at=at
+            )
+            unit.outbox.jobs.extend(Job(name=JobName.EXECUTE_TASK, id=task_run_id) for task_run_id in queued)
+        return await self.claim(ledger, mine, at=at, via=TaskRunStatus.QUEUED, queued_at=at)
+
+    async def claim(
+        self,
+        ledger: Ledger,
+        task_runs: Sequence[TaskRun],
+        *,
+        at: datetime,
+        via: TaskRunStatus | None = None,
+        **values: Any,
+    ) -> list[TaskRun]:
+        """→ RUNNING in a new attempt of this worker; the rows are brought up to date."""
+        if not task_runs:
+            return []
+        fresh = {
+            "started_at": at,
+            "worker_id": self._worker_id,
+            "handle": None,
+            "handle_durable": False,
+            "error_code": None,
+            "error_message": None,
+            "error_retriable": None,
+            **values,
+        }
+        await ledger.start_attempts(task_runs, at=at, via=via, **fresh)
+        for row in task_runs:
+            assume(row, status=TaskRunStatus.RUNNING, attempt=row.attempt + 1, **fresh)
+        return list(task_runs)
+
+    async def _take_over(self, unit: UnitOfWork, ledger: Ledger, task_run: TaskRun, *, at: datetime) -> HeldTask | None:
+        """Go on with what a dead worker held: re-attach by its handle, or begin a new attempt."""
+        if task_run.worker_id is not None and await unit.workers.exists(task_run.worker_id):
+            return None
+        last = await unit.logs.last_sequence(task_run.id)
+        if task_run.handle is not None and task_run.handle_durable:
+            if not await unit.runs.adopt(task_run, worker_id=self._worker_id):
+                return None
+            held = HeldTask(task_run=task_run, handle=Handle(text=task_run.handle, durable=True), last_sequence=last)
+            held.note("The worker was lost; another has re-attached to the work in the engine.", at=at)
+            return held
+        lost = Outcome(
+            status=TaskRunStatus.FAILED,
+            ended_at=at,
+            error_code="WORKER_LOST",
+            error_message="The worker that ran this attempt was lost.",
+        )
+        before = HeldTask(task_run=task_run, last_sequence=last)
+        before.note("The worker was lost; the attempt runs again.", at=at)
+        await record_attempts(unit, [(before, lost)])
+        losses = task_run.losses + 1
+        if losses >= MAX_LOSSES:
+            await self._give_up(unit, ledger, task_run, lost, losses=losses)
+            return None
+        await ledger.transition(
+            task_run,
+            TaskRunStatus.QUEUED,
+            at=at,
+            message=lost.error_message,
+            queued_at=at,
+            worker_id=None,
+            losses=losses,
+        )
+        assume(task_run, status=TaskRunStatus.QUEUED, losses=losses)
+        (claimed,) = await self.claim(ledger, [task_run], at=at)
+        return HeldTask(task_run=claimed)
+
+    async def _give_up(
+        self, unit: UnitOfWork, ledger: Ledger, task_run: TaskRun, lost: Outcome, *, losses: int
+    ) -> None:
+        at = lost.ended_at
+        await ledger.transition(
+            task_run,
+            TaskRunStatus.FAILED,
+            at=at,
+            message=lost.error_message,
+            ended_at=at,
+            worker_id=None,
+            losses=losses,
+            **error_columns(lost),
+        )
+        ended = 1 + await fail_dependents(unit, ledger, task_run, at=at)
+        await finish_if_done(unit, ledger, task_run.run_id, ended=ended, at=at)
+
+
+def _is_due(task_run: TaskRun, at: datetime) -> bool:
+    """A retry that is not due is left: its own job comes when it is."""
+    return task_run.queued_at is None or task_run.queued_at <= at + CLOCK_SLACK

@@ -1,0 +1,109 @@
+"""The end of attempts: recorded, counted off the children, and followed by what waits for nothing else."""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from app.domain.events import Job, JobName
+from app.domain.identity import utc_now
+from app.domain.status import TaskRunStatus
+from app.models import TaskRun
+from app.services.attempt import Outcome
+from app.services.claims import Claims
+from app.services.held_work import HeldTask
+from app.services.records import error_columns, output_columns, record_attempts
+from app.services.rollup import fail_dependents, finish_if_done
+from app.store.ledger import Ledger
+from app.store.unit_of_work import UnitOfWork
+
+MAX_BACKOFF = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class End:
+    held: HeldTask
+    outcome: Outcome
+    wants_more: bool  # whether the worker would go on with a child
+
+
+class Conclusion:
+    def __init__(self, *, claims: Claims, worker_id: UUID) -> None:
+        self._claims = claims
+        self._worker_id = worker_id
+
+    async def conclude(self, unit: UnitOfWork, playground_id: UUID, ends: Sequence[End]) -> list[TaskRun | None]:
+        """End the attempts; gives each the child to go on with, claimed, or None.
+
+        An end whose claim was lost changes nothing.
+        """
+        ledger = await unit.open_ledger(playground_id)
+        if ledger is None:
+            return [None] * len(ends)
+        closing = [end for end in ends if not await self._retry(unit, ledger, end)]
+        held = [end for end in closing if await self._end(ledger, end)]
+        await record_attempts(unit, [(end.held, end.outcome) for end in held])
+        closed = Counter(end.held.task_run.run_id for end in held)
+        for end in held:
+            if end.outcome.status is TaskRunStatus.FAILED:
+                task_run = end.held.task_run
+                closed[task_run.run_id] += await fail_dependents(unit, ledger, task_run, at=end.outcome.ended_at)
+        succeeded = [end for end in held if end.outcome.status is TaskRunStatus.SUCCESS]
+        ready = await unit.runs.count_off_parents([end.held.task_run.id for end in succeeded])
+        wanting = [end for end in succeeded if end.wants_more]
+        at = max((end.outcome.ended_at for end in held), default=utc_now())
+        following = await self._claims.queue(unit, ledger, ready, keep=len(wanting), at=at)
+        going_on = {row.run_id for row in ready}
+        for run_id, count in closed.items():
+            await finish_if_done(unit, ledger, run_id, ended=count, at=at, more=run_id in going_on)
+        given = dict(zip((id(end) for end in wanting), following, strict=False))
+        return [given.get(id(end)) for end in ends]
+
+    async def _end(self, ledger: Ledger, end: End) -> bool:
+        outcome = end.outcome
+        return await ledger.transition(
+            end.held.task_run,
+            outcome.status,
+            at=outcome.ended_at,
+            held_by=self._worker_id,
+            message=outcome.error_message,
+            ended_at=outcome.ended_at,
+            worker_id=None,
+            **error_columns(outcome),
+            **output_columns(outcome),
+        )
+
+    async def _retry(self, unit: UnitOfWork, ledger: Ledger, end: End) -> bool:
+        """Queue another attempt after a transient failure; True where the end is thereby dealt with."""
+        held, outcome = end.held, end.outcome
+        task_run = held.task_run
+        retries = task_run.attempt - task_run.losses
+        if not outcome.retriable or retries > task_run.max_retries or held.stop.is_set():
+            return False
+        run = await unit.runs.fresh(task_run.run_id)
+        if run is None or run.cancel_requested:
+            return False
+        due = outcome.ended_at + backoff(task_run.retry_delay_ms, retries)
+        held.note(f"Attempt {task_run.attempt} failed: {outcome.error_message} Again at {due:%H:%M:%S}.", at=utc_now())
+        moved = await ledger.transition(
+            task_run,
+            TaskRunStatus.QUEUED,
+            at=outcome.ended_at,
+            held_by=self._worker_id,
+            message=outcome.error_message,
+            queued_at=due,
+            worker_id=None,
+            **error_columns(outcome),
+        )
+        if moved:
+            await record_attempts(unit, [(held, outcome)])
+            unit.outbox.jobs.append(Job(name=JobName.EXECUTE_TASK, id=task_run.id, not_before=due))
+        return True
+
+
+def backoff(first_ms: int, attempt: int) -> timedelta:
+    """The delay before the next attempt: doubled each time, up to an hour, give or take a quarter."""
+    doubled = timedelta(milliseconds=first_ms * 2 ** min(max(attempt - 1, 0), 30))
+    return min(doubled, MAX_BACKOFF) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
