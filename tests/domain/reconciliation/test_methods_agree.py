@@ -25,7 +25,7 @@ from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions
 from app.domain.reconciliation.result import DifferenceKind, RowDifference
 
-many = settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 few_cells = st.sampled_from([None, "", "a", "0", "0.1", "0.15", "0.2", "1", "1.0"])
 cells = st.one_of(few_cells, st.none(), st.sampled_from([*NUMBERS, *OTHERS, *TEXTS]))
