@@ -71,7 +71,7 @@ async def open_process(
         pool_size=store.max_size,
         max_wait=store.max_wait_for_connection,
         max_age=store.max_connection_age,
-        pre_ping=store.check_connection_on_borrow,
+        check_on_borrow=store.check_connection_on_borrow,
     )
     outputs = LocalOutputStore(root=settings.outputs.directory)
     engines = EngineRegistry(engines=configured_engines(settings, tables=tables or {}))

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, Dialect, MetaData, String, Text, Uuid
+from sqlalchemy import DateTime, Dialect, MetaData, String, Table, Text, Uuid
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -64,6 +64,14 @@ class Word(TypeDecorator[Vocabulary], Generic[Vocabulary]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Vocabulary | None:  # noqa: ARG002 - SQLAlchemy's signature
         return None if value is None else self.vocabulary(value)
+
+
+def table_of(model: "type[Base]") -> Table:
+    """The plain table of a model, for statements that need no ORM."""
+    table = model.__table__
+    if not isinstance(table, Table):
+        raise TypeError(f"{model.__name__} is not mapped to a table")
+    return table
 
 
 class Base(DeclarativeBase):

@@ -35,7 +35,6 @@ class Run(Base):
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     resumed_from_id: Mapped[UUID | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(200))
-    open_task_count: Mapped[int]  # task runs that have not ended; the run is rolled up when it reaches zero
 
 
 class TaskRun(Base):
@@ -44,6 +43,7 @@ class TaskRun(Base):
     __tablename__ = "task_run"
     __table_args__ = (
         UniqueConstraint("run_id", "position"),
+        Index("ix_task_run_run_id_status", "run_id", "status"),
         Index("ix_task_run_status_queued_at", "status", "queued_at"),
         Index("ix_task_run_worker_id", "worker_id"),
         Index("ix_task_run_task_id_id", "task_id", "id"),

@@ -134,8 +134,8 @@ class Claims:
             losses=losses,
             **error_columns(lost),
         )
-        ended = 1 + await fail_dependents(unit, ledger, task_run, at=at)
-        await finish_if_done(unit, ledger, task_run.run_id, ended=ended, at=at)
+        await fail_dependents(unit, ledger, task_run, at=at)
+        await finish_if_done(unit, ledger, task_run.run_id, at=at)
 
 
 def _is_due(task_run: TaskRun, at: datetime) -> bool:

@@ -1,7 +1,6 @@
 """The end of attempts: recorded, counted off the children, and followed by what waits for nothing else."""
 
 import random
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -45,19 +44,16 @@ class Conclusion:
         closing = [end for end in ends if not await self._retry(unit, ledger, end)]
         held = [end for end in closing if await self._end(ledger, end)]
         await record_attempts(unit, [(end.held, end.outcome) for end in held])
-        closed = Counter(end.held.task_run.run_id for end in held)
         for end in held:
             if end.outcome.status is TaskRunStatus.FAILED:
-                task_run = end.held.task_run
-                closed[task_run.run_id] += await fail_dependents(unit, ledger, task_run, at=end.outcome.ended_at)
+                await fail_dependents(unit, ledger, end.held.task_run, at=end.outcome.ended_at)
         succeeded = [end for end in held if end.outcome.status is TaskRunStatus.SUCCESS]
         ready = await unit.runs.count_off_parents([end.held.task_run.id for end in succeeded])
         wanting = [end for end in succeeded if end.wants_more]
         at = max((end.outcome.ended_at for end in held), default=utc_now())
         following = await self._claims.queue(unit, ledger, ready, keep=len(wanting), at=at)
-        going_on = {row.run_id for row in ready}
-        for run_id, count in closed.items():
-            await finish_if_done(unit, ledger, run_id, ended=count, at=at, more=run_id in going_on)
+        for run_id in {end.held.task_run.run_id for end in held} - {row.run_id for row in ready}:
+            await finish_if_done(unit, ledger, run_id, at=at)
         given = dict(zip((id(end) for end in wanting), following, strict=False))
         return [given.get(id(end)) for end in ends]
 

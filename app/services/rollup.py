@@ -10,15 +10,9 @@ from app.store.ledger import Ledger
 from app.store.unit_of_work import UnitOfWork
 
 
-async def finish_if_done(
-    unit: UnitOfWork, ledger: Ledger, run_id: UUID, *, ended: int, at: datetime, more: bool = False
-) -> bool:
-    """Count off `ended` task runs; where none is open any more, end the run and set the playground free.
-
-    `more`: the caller knows of one that is open.
-    """
-    await ledger.close_tasks(run_id, ended)
-    if more or await ledger.open_tasks(run_id) > 0:
+async def finish_if_done(unit: UnitOfWork, ledger: Ledger, run_id: UUID, *, at: datetime) -> bool:
+    """Where no task run is open any more, end the run and set the playground free."""
+    if await ledger.has_open_tasks(run_id):
         return False
     run = await unit.runs.fresh(run_id)
     if run is None:
@@ -32,12 +26,12 @@ async def finish_if_done(
     return True
 
 
-async def fail_dependents(unit: UnitOfWork, ledger: Ledger, failed: TaskRun, *, at: datetime) -> int:
-    """Everything that depends on a failed task run is UPSTREAM_FAILED; tells how many that were."""
+async def fail_dependents(unit: UnitOfWork, ledger: Ledger, failed: TaskRun, *, at: datetime) -> None:
+    """Everything that depends on a failed task run is UPSTREAM_FAILED."""
     below = descendants(await unit.runs.children_of_run(failed.run_id), failed.id)
     if not below:
-        return 0
-    ended = await ledger.transition_all(
+        return
+    await ledger.transition_all(
         failed.run_id,
         TaskRunStatus.UPSTREAM_FAILED,
         at=at,
@@ -45,4 +39,3 @@ async def fail_dependents(unit: UnitOfWork, ledger: Ledger, failed: TaskRun, *, 
         message=f"«{failed.name}» failed.",
         ended_at=at,
     )
-    return len(ended)

@@ -84,8 +84,8 @@ class RunService:
             await unit.runs.request_cancel(run_id)
             ledger.record(run_id=run_id, status=run.status, at=at, message="Cancelling was asked for.")
             waiting = (TaskRunStatus.PENDING, TaskRunStatus.QUEUED)
-            cut = await ledger.transition_all(run_id, TaskRunStatus.CANCELLED, at=at, sources=waiting, ended_at=at)
-            await finish_if_done(unit, ledger, run_id, ended=len(cut), at=at)
+            await ledger.transition_all(run_id, TaskRunStatus.CANCELLED, at=at, sources=waiting, ended_at=at)
+            await finish_if_done(unit, ledger, run_id, at=at)
             unit.outbox.ring(cancel_topic())
             return await _row(unit, run_id)
 
@@ -198,7 +198,6 @@ async def snapshot(unit: UnitOfWork, ledger: Ledger, *, run_id: UUID, launch: La
         "scheduled_for": launch.scheduled_for,
         "created_at": at,
         "idempotency_key": launch.idempotency_key,
-        "open_task_count": len(chosen),
     }
     await unit.runs.add(run, task_runs, edges)
     ledger.change_playground(active_run_id=run_id, last_run_number=number)

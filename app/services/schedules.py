@@ -127,7 +127,6 @@ async def record_skipped(
         "scheduled_for": fire,
         "created_at": at,
         "ended_at": at,
-        "open_task_count": 0,
     }
     await unit.runs.add(run, (), ())
     ledger.change_playground(last_run_number=number)

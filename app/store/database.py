@@ -5,12 +5,13 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from time import monotonic
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
 from app.domain.events import Outbox
@@ -20,6 +21,7 @@ Result = TypeVar("Result")
 Deliver = Callable[[Outbox], Awaitable[None]]
 
 WRITE_TRIES = 8
+RESTED_SECONDS = 0.5
 # MariaDB: deadlock, lock wait, server gone, lost connection, shutdown in progress, killed connection, record changed.
 RETRIED_CODES = frozenset({1213, 1205, 2006, 2013, 2003, 2002, 1053, 1927, 1020, 0})
 
@@ -27,7 +29,10 @@ log = structlog.get_logger()
 
 
 class Database:
-    """Reads are plain transactions; a write is a function that is run again when the database asks for that."""
+    """Reads are single statements; a write is a function that is run again when the database asks for that.
+
+    `pool_size` is shared out evenly between the two.
+    """
 
     def __init__(
         self,
@@ -35,34 +40,37 @@ class Database:
         url: str | URL,
         connect_args: Mapping[str, Any] | None = None,
         deliver: Deliver,
-        pool_size: int = 10,
-        max_overflow: int = 10,
+        pool_size: int = 20,
         max_wait: timedelta = timedelta(seconds=30),
         max_age: timedelta = timedelta(minutes=30),
-        pre_ping: bool = True,
+        check_on_borrow: bool = True,
     ) -> None:
         self.url = make_url(url)
         self._deliver = deliver
         if self.url.get_backend_name() == "sqlite":
-            self._readers = _sqlite_engine(self.url, pool_size=4, immediate=False)
-            self._writers = _sqlite_engine(self.url, pool_size=1, immediate=True)
+            self._readers = _sqlite_engine(self.url, pool_size=4, reads=True)
+            self._writers = _sqlite_engine(self.url, pool_size=1, reads=False)
         else:
-            self._readers = self._writers = create_async_engine(
-                self.url,
-                pool_size=pool_size,
-                max_overflow=max_overflow,
-                pool_timeout=max_wait.total_seconds(),
-                pool_recycle=int(max_age.total_seconds()),
-                pool_pre_ping=pre_ping,
-                isolation_level="READ COMMITTED",
-                connect_args=dict(connect_args or {}),
+            pool: dict[str, Any] = {
+                "pool_size": max(pool_size // 2, 1),
+                "max_overflow": 0,
+                "pool_timeout": max_wait.total_seconds(),
+                "pool_recycle": int(max_age.total_seconds()),
+                "connect_args": dict(connect_args or {}),
+            }
+            self._readers = create_async_engine(
+                self.url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **pool
             )
+            self._writers = create_async_engine(self.url, isolation_level="READ COMMITTED", **pool)
+            if check_on_borrow:
+                _check_on_borrow(self._readers)
+                _check_on_borrow(self._writers)
         self._read_session = async_sessionmaker(self._readers, expire_on_commit=False, autoflush=False)
         self._write_session = async_sessionmaker(self._writers, expire_on_commit=False, autoflush=False)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[UnitOfWork]:
-        """One transaction that is rolled back at the end."""
+        """Statements that change nothing; each sees what is committed when it runs."""
         async with self._read_session() as session:
             yield UnitOfWork(session=session)
 
@@ -112,8 +120,9 @@ def is_retriable(error: DBAPIError) -> bool:
     return code in RETRIED_CODES or "database is locked" in str(error.orig)
 
 
-def _sqlite_engine(url: URL, *, pool_size: int, immediate: bool) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=30)
+def _sqlite_engine(url: URL, *, pool_size: int, reads: bool) -> AsyncEngine:
+    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True} if reads else {}
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=30, **options)
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -123,8 +132,29 @@ def _sqlite_engine(url: URL, *, pool_size: int, immediate: bool) -> AsyncEngine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    if not reads:
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def begin(connection: Any) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _check_on_borrow(engine: AsyncEngine) -> None:
+    """Ping a connection that has rested for a while before it is used; one that was just used needs no ping."""
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def check(connection: Any, record: Any, _proxy: Any) -> None:
+        if monotonic() - record.info.get("returned_at", monotonic()) < RESTED_SECONDS:
+            return
+        try:
+            alive = engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error
+        if not alive:
+            raise DisconnectionError
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info["returned_at"] = monotonic()

@@ -23,6 +23,10 @@ from app.domain.status import (
     sources_of,
 )
 from app.models import Event, Playground, Run, TaskRun
+from app.models.base import table_of
+
+# Statements on plain tables: every change of status comes by here, and the ORM's own way costs half as much again.
+PLAYGROUND, RUN, TASK_RUN, EVENT = (table_of(model) for model in (Playground, Run, TaskRun, Event))
 
 
 class LostRowsError(Exception):
@@ -49,8 +53,8 @@ class Ledger:
     async def transition_run(self, run_id: UUID, target: RunStatus, *, at: datetime, **values: Any) -> bool:
         """Move a run to `target`; False where its status does not allow that (any more)."""
         moved = await self._execute(
-            update(Run)
-            .where(Run.id == run_id, Run.status.in_(sources_of(RUN_TRANSITIONS, target)))
+            update(RUN)
+            .where(RUN.c.id == run_id, RUN.c.status.in_(sources_of(RUN_TRANSITIONS, target)))
             .values(status=target, **values)
         )
         if moved:
@@ -74,10 +78,10 @@ class Ledger:
         `held_by` is the worker that must hold it, with the attempt as it was read: a worker that was thought dead
         and comes back changes nothing.
         """
-        guards = [TaskRun.id == task_run.id, TaskRun.status.in_(sources_of(TASK_RUN_TRANSITIONS, via or target))]
+        guards = [TASK_RUN.c.id == task_run.id, TASK_RUN.c.status.in_(sources_of(TASK_RUN_TRANSITIONS, via or target))]
         if held_by is not None:
-            guards += [TaskRun.worker_id == held_by, TaskRun.attempt == task_run.attempt]
-        moved = await self._execute(update(TaskRun).where(*guards).values(status=target, **values))
+            guards += [TASK_RUN.c.worker_id == held_by, TASK_RUN.c.attempt == task_run.attempt]
+        moved = await self._execute(update(TASK_RUN).where(*guards).values(status=target, **values))
         if not moved:
             return False
         attempt = values.get("attempt", task_run.attempt)
@@ -98,12 +102,12 @@ class Ledger:
         """
         target = TaskRunStatus.RUNNING
         moved = await self._execute(
-            update(TaskRun)
+            update(TASK_RUN)
             .where(
-                TaskRun.id.in_([row.id for row in task_runs]),
-                TaskRun.status.in_(sources_of(TASK_RUN_TRANSITIONS, via or target)),
+                TASK_RUN.c.id.in_([row.id for row in task_runs]),
+                TASK_RUN.c.status.in_(sources_of(TASK_RUN_TRANSITIONS, via or target)),
             )
-            .values(status=target, attempt=TaskRun.attempt + 1, **values)
+            .values(status=target, attempt=TASK_RUN.c.attempt + 1, **values)
         )
         if moved != len(task_runs):
             raise LostRowsError(f"{moved} of {len(task_runs)} task runs were as they had been read")
@@ -132,18 +136,16 @@ class Ledger:
         if not rows:
             return ()
         ids = [row.id for row in rows]
-        await self._execute(update(TaskRun).where(TaskRun.id.in_(ids)).values(status=target, **values))
+        await self._execute(update(TASK_RUN).where(TASK_RUN.c.id.in_(ids)).values(status=target, **values))
         for row in rows:
             self.record(run_id=run_id, task_run_id=row.id, status=target, at=at, attempt=row.attempt, message=message)
         return ids
 
-    async def close_tasks(self, run_id: UUID, count: int) -> None:
-        """Count off ended task runs."""
-        if count:
-            await self._execute(update(Run).where(Run.id == run_id).values(open_task_count=Run.open_task_count - count))
-
-    async def open_tasks(self, run_id: UUID) -> int:
-        return await self._session.scalar(select(Run.open_task_count).where(Run.id == run_id)) or 0
+    async def has_open_tasks(self, run_id: UUID) -> bool:
+        """Whether a task run has not ended; by the index, however many have."""
+        open_statuses = [status for status in TaskRunStatus if not status.ended]
+        query = select(TaskRun.id).where(TaskRun.run_id == run_id, TaskRun.status.in_(open_statuses)).limit(1)
+        return await self._session.scalar(query) is not None
 
     def record(
         self,
@@ -179,13 +181,13 @@ class Ledger:
     async def flush(self) -> None:
         if self._events:
             self._changes["event_sequence"] = self._sequence
-            await self._session.execute(insert(Event), self._events)
+            await self._session.execute(insert(EVENT), self._events)
             self._outbox.ring(playground_topic(self.playground.id))
         if self._changes:
-            await self._execute(update(Playground).where(Playground.id == self.playground.id).values(**self._changes))
+            await self._execute(update(PLAYGROUND).where(PLAYGROUND.c.id == self.playground.id).values(**self._changes))
 
     async def _execute(self, statement: Any) -> int:
-        result = await self._session.execute(statement, execution_options={"synchronize_session": False})
+        result = await self._session.execute(statement)
         return result.rowcount if isinstance(result, CursorResult) else 0
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.events import Outbox, log_topic
 from app.models import LogLine
+from app.models.base import table_of
 
 
 class LogStore:
@@ -20,7 +21,7 @@ class LogStore:
         """Append lines; each row has `task_run_id`, `sequence`, `attempt`, `at`, `stream` and `text`."""
         if not rows:
             return
-        await self._session.execute(insert(LogLine), rows)
+        await self._session.execute(insert(table_of(LogLine)), rows)
         for task_run_id in {row["task_run_id"] for row in rows}:
             self._outbox.ring(log_topic(task_run_id))
 

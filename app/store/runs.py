@@ -1,6 +1,5 @@
 """SQL of runs and their task runs: the snapshot, the walk along the edges, the history and the event log."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,6 +12,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
 from app.models import Event, Playground, Run, TaskAttempt, TaskRun, TaskRunEdge
+from app.models.base import table_of
 from app.store.pages import Page, PageRequest, newest_first
 
 INSERT_BATCH = 500
@@ -160,23 +160,28 @@ class RunStore:
         """Parents have succeeded: tells which of their children wait for no other."""
         if not parent_ids:
             return ()
-        # Apart from the update: MariaDB 10 would scan the whole table for a subquery in it.
-        edges = select(TaskRunEdge.child_id).where(TaskRunEdge.parent_id.in_(parent_ids))
-        counts = Counter(await self._session.scalars(edges))
-        for count in sorted(set(counts.values())):
-            children = [child for child, parents in counts.items() if parents == count]
-            await self._session.execute(
-                update(TaskRun).where(TaskRun.id.in_(children)).values(pending_parents=TaskRun.pending_parents - count),
-                execution_options={"synchronize_session": False},
-            )
-        if not counts:
-            return ()
         query = (
-            select(TaskRun)
-            .where(TaskRun.id.in_(list(counts)), TaskRun.pending_parents == 0, TaskRun.status == TaskRunStatus.PENDING)
+            select(TaskRun, func.count())
+            .join(TaskRunEdge, TaskRunEdge.child_id == TaskRun.id)
+            .where(TaskRunEdge.parent_id.in_(parent_ids), TaskRun.status == TaskRunStatus.PENDING)
+            .group_by(TaskRun.id)
             .order_by(TaskRun.position)
         )
-        return (await self._session.scalars(query.execution_options(populate_existing=True))).all()
+        ready: list[TaskRun] = []
+        still_waiting: dict[int, list[UUID]] = {}
+        for child, parents in await self._session.execute(query.execution_options(populate_existing=True)):
+            if child.pending_parents == parents:
+                ready.append(child)
+            else:
+                still_waiting.setdefault(parents, []).append(child.id)
+        for parents, children in still_waiting.items():
+            await self._session.execute(
+                update(TaskRun)
+                .where(TaskRun.id.in_(children))
+                .values(pending_parents=TaskRun.pending_parents - parents),
+                execution_options={"synchronize_session": False},
+            )
+        return ready
 
     async def roots(self, run_id: UUID) -> Sequence[TaskRun]:
         query = (
@@ -192,7 +197,7 @@ class RunStore:
     # ---- holding work
 
     async def record_attempts(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        await self._session.execute(insert(TaskAttempt), [dict(row) for row in rows])
+        await self._session.execute(insert(table_of(TaskAttempt)), [dict(row) for row in rows])
 
     async def store_handle(self, task_run: TaskRun, *, handle: str) -> None:
         """Keep what another worker would re-attach by; `task_run` is as this worker has claimed it."""

@@ -110,7 +110,6 @@ def upgrade() -> None:
     sa.Column('cancel_requested', sa.Boolean(), nullable=False),
     sa.Column('resumed_from_id', sa.Uuid(native_uuid=False), nullable=True),
     sa.Column('idempotency_key', sa.String(length=200), nullable=True),
-    sa.Column('open_task_count', sa.Integer(), nullable=False),
     sa.ForeignKeyConstraint(['playground_id'], ['playground.id'], name=op.f('fk_run_playground_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('playground_id', 'idempotency_key', name=op.f('uq_run_playground_id_idempotency_key')),
@@ -259,6 +258,7 @@ def upgrade() -> None:
     mysql_engine='InnoDB'
     )
     with op.batch_alter_table('task_run', schema=None) as batch_op:
+        batch_op.create_index('ix_task_run_run_id_status', ['run_id', 'status'], unique=False)
         batch_op.create_index('ix_task_run_status_queued_at', ['status', 'queued_at'], unique=False)
         batch_op.create_index('ix_task_run_task_id_id', ['task_id', 'id'], unique=False)
         batch_op.create_index('ix_task_run_worker_id', ['worker_id'], unique=False)
@@ -395,6 +395,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_task_run_worker_id')
         batch_op.drop_index('ix_task_run_task_id_id')
         batch_op.drop_index('ix_task_run_status_queued_at')
+        batch_op.drop_index('ix_task_run_run_id_status')
 
     op.drop_table('task_run')
     with op.batch_alter_table('task_edge', schema=None) as batch_op:
