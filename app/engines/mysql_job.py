@@ -1,6 +1,7 @@
 """One piece of work on a MySQL connection: from its first statement to the last row of its output."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,8 @@ from app.engines.mysql_connections import MysqlConnections
 from app.engines.mysql_errors import engine_error
 from app.engines.mysql_guard import StatementGuard
 from app.engines.mysql_statements import Statement
+
+log = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 5_000
 _ROWS_AT_FIRST = 10  # until it is known how long a row is
@@ -63,6 +66,7 @@ class MysqlJob:
         self._killer: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._settle)
         if work.timeout is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(work.timeout.total_seconds(), self._begin_stop, Stop.TIMEOUT)
@@ -105,8 +109,7 @@ class MysqlJob:
 
     async def wait(self) -> None:
         """Return when all that this job began has ended."""
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait({self._task})
         if self._killer is not None:
             await self._killer
 
@@ -128,6 +131,28 @@ class MysqlJob:
             await self._end(failure, reusable=failure.code != "CONNECTION")
         else:
             await self._succeed()
+        finally:
+            if self.state is WorkState.RUNNING:  # something unforeseen
+                await self._let_go(reusable=False)
+
+    def _settle(self, task: asyncio.Task[None]) -> None:
+        """End work whose task ended without saying how: cancelled before its first step, or by a fault of this code."""
+        if self.state is not WorkState.RUNNING:
+            return
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            log.error("Running a MySQL query failed in an unforeseen way", exc_info=fault)
+        self.state = WorkState.CANCELLED if fault is None and self._stop is not Stop.TIMEOUT else WorkState.FAILED
+        if self.state is WorkState.FAILED:
+            self._error = self._reason(
+                TerminalEngineError(
+                    "The query failed in an unforeseen way; the server's log tells more.", code="INTERNAL"
+                )
+            )
+        self._still.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._news.set()
 
     async def _run_statements(self) -> None:
         """Run statements until one has the rows of the output, or none is left."""

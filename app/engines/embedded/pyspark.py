@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import logging
 import shutil
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
@@ -30,6 +31,8 @@ from app.engines.base import (
 from app.engines.embedded.catalogue import Catalogue
 from app.engines.embedded.pyspark_process import RunnerProcess
 from app.engines.embedded.results import CsvResult, with_delimiter
+
+log = logging.getLogger(__name__)
 
 _REMEMBERED = 1_000  # ended jobs that may still be polled
 _MOST_LINES = 10_000  # that wait to be polled; a script that prints more loses some
@@ -96,7 +99,7 @@ class EmbeddedPysparkEngine:
         self._jobs.clear()
         for job in jobs:
             job.stop(None)
-        await asyncio.gather(*(job.task for job in jobs))
+        await asyncio.gather(*(job.task for job in jobs), return_exceptions=True)
         await self._runners.close()
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
 
@@ -137,6 +140,7 @@ class _Job:
             error = TerminalEngineError(f"The script was stopped after its time limit of {limit:g} s.", code="TIMEOUT")
             self._timer = asyncio.get_running_loop().call_later(limit, self.stop, error)
         self.task = asyncio.create_task(self._run())
+        self.task.add_done_callback(self._settle)
 
     async def poll(self, wait: timedelta) -> Poll:
         if self.state is WorkState.RUNNING and not self._log:
@@ -188,12 +192,23 @@ class _Job:
             self._error = self._error or error
         except OSError as error:
             self._error = self._error or TransientEngineError(f"The script could not be run: {error}", code="CRASHED")
-        except asyncio.CancelledError:
-            if self._runner is not None:
-                self._runner.kill()
-            raise
         self._runners.refill()
         await self._end()
+
+    def _settle(self, task: asyncio.Task[None]) -> None:
+        """End work whose task ended by a fault of this code, or with the event loop."""
+        if self.state is not WorkState.RUNNING:
+            return
+        fault = None if task.cancelled() else task.exception()
+        self.state = WorkState.CANCELLED if fault is None else WorkState.FAILED
+        if fault is not None:
+            log.error("Running a PySpark script failed in an unforeseen way", exc_info=fault)
+            self._error = TerminalEngineError(
+                "The script failed in an unforeseen way; the server's log tells more.", code="INTERNAL"
+            )
+        if self._runner is not None:
+            self._runner.kill()
+        self._news.set()
 
     async def _end(self) -> None:
         if self._timer is not None:
