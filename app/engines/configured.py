@@ -56,7 +56,7 @@ def _embedded(settings: Settings, types: frozenset[TaskType], tables: Mapping[st
             threads=section.threads or cores,
             max_parallel=cores * 2,
         ),
-        EmbeddedPysparkEngine(catalogue=catalogue, scratch=folder / "scratch"),
+        EmbeddedPysparkEngine(catalogue=catalogue, scratch=folder / "scratch", remote=section.spark_remote),
     ]
 
 

@@ -49,4 +49,8 @@ class EmbeddedSettings(Section):
         ByteSize(1024**3)
     )
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    # A real Spark Connect server for PYSPARK scripts; without it they run on the embedded one.
+    spark_remote: (
+        Annotated[str, StringConstraints(pattern=r"^sc://[^\s/]+(/.*)?$"), Permitted("sc://host:15002")] | None
+    ) = None
     tables: dict[TableName, TableSettings] = Field(default_factory=dict)

@@ -47,18 +47,28 @@ class EmbeddedPysparkEngine:
     """Runs scripts on pysail; what a script assigns to `result` is the output.
 
     With `spare`, a runner is kept warm once there was a first script (some 150 MB, for ten minutes): a small script
-    then takes 0.3 s instead of 1.5 s.
+    then takes 0.3 s instead of 1.5 s. `remote` is the address of a real Spark Connect server (`sc://host:15002`) in
+    place of pysail: tables that a script saves are Spark's own then, and the playground's tables are there where that
+    Spark can read their files.
     """
 
     kind = EngineKind.EMBEDDED
     types = frozenset({TaskType.PYSPARK})
 
-    def __init__(self, *, catalogue: Catalogue, scratch: Path, spare: bool = True, name: str = "pyspark") -> None:
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        scratch: Path,
+        spare: bool = True,
+        remote: str | None = None,
+        name: str = "pyspark",
+    ) -> None:
         self.name = name
         self._catalogue = catalogue
         self._scratch = scratch.resolve() / f"pyspark-{uuid4().hex}"
         self._jobs: OrderedDict[str, _Job] = OrderedDict()
-        self._runners = _Runners(home=self._scratch / "home", spare=spare)
+        self._runners = _Runners(home=self._scratch / "home", spare=spare, remote=remote)
 
     async def submit(self, work: Work) -> Handle:
         _check_installed()
@@ -268,7 +278,8 @@ class _Job:
 class _Runners:
     """Starts runners, and keeps one warm where that is wanted."""
 
-    def __init__(self, *, home: Path, spare: bool) -> None:
+    def __init__(self, *, home: Path, spare: bool, remote: str | None) -> None:
+        self._remote = remote
         self._home = home
         self._wants_spare = spare
         self._spare: RunnerProcess | None = None
@@ -319,7 +330,7 @@ class _Runners:
 
     async def _start(self) -> RunnerProcess:
         await asyncio.to_thread(self._home.mkdir, parents=True, exist_ok=True)
-        return await RunnerProcess.start(self._home)
+        return await RunnerProcess.start(self._home, remote=self._remote)
 
 
 def _check_installed() -> None:

@@ -34,7 +34,7 @@ class RunnerProcess:
         self._process = process
 
     @classmethod
-    async def start(cls, home: Path) -> "RunnerProcess":
+    async def start(cls, home: Path, *, remote: str | None = None) -> "RunnerProcess":
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -43,7 +43,7 @@ class RunnerProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=home,
-            env=_environment(home),
+            env=_environment(home) | ({} if remote is None else {"SPARK_REMOTE": remote}),
             start_new_session=True,  # a group of its own, to be killed as one
         )
         return cls(process)

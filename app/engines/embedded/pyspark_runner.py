@@ -41,11 +41,13 @@ class _ScriptFailedError(Exception):
 def main() -> None:
     lifeline = _take_lifeline()
     _die_with_parent()
+    elsewhere = "SPARK_REMOTE" in os.environ
     spark: Any = None
     problem = None
     try:
-        server = _start_server()
-        os.environ["SPARK_REMOTE"] = "sc://{}:{}".format(*server.listening_address)
+        if not elsewhere:
+            server = _start_server()
+            os.environ["SPARK_REMOTE"] = "sc://{}:{}".format(*server.listening_address)
         spark = _connect()
     except ImportError as error:
         problem = str(error)
@@ -54,7 +56,7 @@ def main() -> None:
     if problem is not None:
         outcome = {"error": {"code": "NOT_INSTALLED", "message": problem}}
     else:
-        outcome = _outcome(spark, folder)
+        outcome = _outcome(spark, folder, own_server=not elsewhere)
     (folder / _OUTCOME).write_text(json.dumps(outcome), encoding="utf-8")
     with suppress(OSError, ValueError):  # the script may have closed them
         sys.stdout.flush()
@@ -62,7 +64,7 @@ def main() -> None:
     os._exit(0)  # threads that the script left behind do not matter any more
 
 
-def _outcome(spark: Any, folder: Path) -> dict[str, Any]:
+def _outcome(spark: Any, folder: Path, *, own_server: bool) -> dict[str, Any]:
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     work = folder / "work"
     work.mkdir()
@@ -71,7 +73,7 @@ def _outcome(spark: Any, folder: Path) -> dict[str, Any]:
         prepare_tables(spark, {name: Path(path) for name, path in job["tables"].items()})
         result = _run_script(folder / _SCRIPT)
         columns, row_count = write_result(result, folder / "output.csv")
-        tables = save_tables(spark, folder / "tables")
+        tables = save_tables(spark, folder / "tables") if own_server else []  # a real Spark keeps its own
     except _ScriptFailedError as error:
         return {"error": {"code": error.code, "message": str(error)[:_LONGEST_MESSAGE]}}
     except ResultError as error:
