@@ -1,12 +1,23 @@
-"""The servers that tests may ask for; each is started by the first test that does."""
+"""The servers that tests may ask for, each started by the first test that does; and a workbench on both databases."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.mariadb import MariaDB, prepared_data
 from tests.support.processes import Reaper
 from tests.support.redis import RedisServer
+from tests.support.workbench import (
+    Workbench,
+    copied,
+    emptied,
+    flush,
+    migrated,
+    open_workbench,
+    redis_url_of,
+    settings_for,
+)
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +46,39 @@ def redis_server(reaper: Reaper) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+async def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    path = tmp_path_factory.mktemp("metadata") / "metadata.db"
+    await migrated(f"sqlite+aiosqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+async def migrated_mariadb(mariadb: MariaDB) -> str:
+    """The URL of a migrated database, which every test that uses it finds empty."""
+    url = mariadb.url(mariadb.create_database())
+    await migrated(url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated metadata database."""
+    if request.param == "sqlite":
+        return copied(request.getfixturevalue("migrated_sqlite"), tmp_path)
+    url: str = request.getfixturevalue("migrated_mariadb")
+    return url
+
+
+@pytest.fixture
+async def bench(database_url: str, redis_server: RedisServer, tmp_path: Path) -> AsyncIterator[Workbench]:
+    """One process's context with a planned engine, an empty database and an empty queue."""
+    await emptied(database_url)
+    redis_url = redis_url_of(redis_server.url)
+    flush(redis_url)
+    settings = settings_for(tmp_path, database_url=database_url, redis_url=redis_url)
+    async with open_workbench(settings) as bench:
+        yield bench

@@ -78,7 +78,7 @@ class WorkerProcess:
             for worker in self._workers:
                 worker.stop_picking()
             await self._execution.hand_over(grace=self._grace)
-            for worker in self._workers:
+            for worker in tuple(self._workers):  # each leaves the list when it ends
                 await worker.finish()
             for task in (*loops, keeping):
                 task.cancel()
@@ -92,7 +92,7 @@ class WorkerProcess:
             try:
                 async with AsyncExitStack() as stack:
                     wake = asyncio.Event()
-                    worker = await self._make_worker(queue, wake)
+                    worker = self._make_worker(queue, wake)
                     self._workers.append(worker)
                     stack.callback(self._workers.remove, worker)
                     await stack.enter_async_context(self._process.bell.listening(queue_topic(queue), wake.set))
@@ -102,14 +102,14 @@ class WorkerProcess:
                 log.warning("worker.queue_unreachable", queue=queue, reason=str(error))
                 await asyncio.sleep(RETRY_DELAY)
 
-    async def _make_worker(self, queue: str, wake: asyncio.Event) -> QueueWorker:
+    def _make_worker(self, queue: str, wake: asyncio.Event) -> QueueWorker:
         handlers = {
             JobName.START_RUN: start_run(self._execution),
             JobName.EXECUTE_TASK: execute_task(self._execution),
             JobName.RECONCILE: reconcile(self._comparisons),
         }
         comparisons = queue == QUEUES[JobName.RECONCILE]
-        return await make_worker(
+        return make_worker(
             url=self._process.settings.redis_url,
             queue=queue,
             handlers={name: handler for name, handler in handlers.items() if QUEUES[name] == queue},
