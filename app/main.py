@@ -12,14 +12,14 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from app.context import ProcessContext
-from app.graphql.admission import Admission, Authenticate, bearer_token
 from app.graphql.context import RequestContext
-from app.graphql.execution import GraphQLExecutor
-from app.graphql.http_view import GraphQLHTTP
-from app.graphql.limits import Limits
-from app.graphql.multipart import UploadLimits
 from app.graphql.schema import build_schema
-from app.graphql.websocket import GraphQLWebSocket, SocketLimits
+from app.graphql.transport.admission import Admission, Authenticate, bearer_token
+from app.graphql.transport.execution import GraphQLExecutor
+from app.graphql.transport.http_view import GraphQLHTTP
+from app.graphql.transport.limits import Limits
+from app.graphql.transport.multipart import UploadLimits
+from app.graphql.transport.websocket import GraphQLWebSocket, SocketLimits
 from app.services.accounts import AccountService
 from app.settings import GraphqlSettings
 from app.web.downloads import download_route

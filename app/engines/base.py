@@ -102,7 +102,7 @@ class OutputSink(Protocol):
         """Write rows as they come, in batches; cells are Python values, None is NULL."""
 
     async def adopt_csv(self, path: Path, columns: Sequence[OutputColumn], *, row_count: int) -> None:
-        """Take over a finished CSV file by the house's rules (see app.outputs.csv_format); the file is moved."""
+        """Take over a finished CSV file by the house's rules (see app.domain.csv_format); the file is moved."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,10 +12,10 @@ from time import time
 from typing import Any, BinaryIO
 from uuid import UUID, uuid4
 
+from app.domain.csv_format import check_delimiter, encode_rows
 from app.domain.errors import InvalidError, NotFoundError
 from app.domain.outputs import OutputColumn, OutputFormat, StoredOutput
 from app.outputs.base import PreviewTable
-from app.outputs.csv_format import check_delimiter, encode_rows
 from app.outputs.locations import attempt_location, check_location
 from app.outputs.preview import preview_file
 

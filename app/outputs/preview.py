@@ -6,10 +6,10 @@ from typing import TextIO
 
 import duckdb
 
+from app.domain.csv_format import cell_text
 from app.domain.errors import InvalidError
 from app.domain.outputs import OutputFormat
 from app.outputs.base import PreviewTable
-from app.outputs.csv_format import cell_text
 from app.outputs.csv_reader import IncompleteRecordError, Record, read_records
 
 _CHUNK_CHARACTERS = 64 * 1024

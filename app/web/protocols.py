@@ -15,7 +15,7 @@ TEXT_FRAME = 0x81
 MAX_SHORT_BYTES = 125
 MAX_MEDIUM_BYTES = 65_535
 
-# The same name as in app.graphql.channel, where the promise is written down; neither package knows the other.
+# The same name as in app.graphql.transport.channel, where the promise is written down; neither package knows the other.
 CHANNEL_EXTENSION = "data-phantom.channel"
 
 
@@ -95,7 +95,7 @@ class HTTPProtocol(HttpToolsProtocol):
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """A websocket that is its application's channel as well: see Channel in app.graphql.channel."""
+    """A websocket that is its application's channel as well: see Channel in app.graphql.transport.channel."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         self._final = _final(transport)

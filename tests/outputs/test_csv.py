@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.csv_format import cell_text, check_delimiter, encode_cell, encode_rows
 from app.domain.errors import InvalidError
-from app.outputs.csv_format import cell_text, check_delimiter, encode_cell, encode_rows
 from app.outputs.csv_reader import IncompleteRecordError, read_records
 
 DELIMITERS = st.sampled_from([",", ";", "\t", "|", "\x01"])

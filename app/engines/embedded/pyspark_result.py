@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from app.outputs.csv_format import encode_rows
+from app.domain.csv_format import encode_rows
 
 _DELIMITER = ","
 

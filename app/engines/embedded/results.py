@@ -1,4 +1,4 @@
-"""A query's rows as CSV by the rules of app.outputs.csv_format, written by DuckDB itself."""
+"""A query's rows as CSV by the rules of app.domain.csv_format, written by DuckDB itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

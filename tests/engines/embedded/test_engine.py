@@ -11,11 +11,11 @@ from uuid import uuid4
 import duckdb
 import pytest
 
+from app.domain.csv_format import encode_rows
 from app.domain.tasks import TaskType
 from app.engines.base import EngineKind, Handle, TerminalEngineError, WorkState
 from app.engines.embedded.catalogue import Catalogue
 from app.engines.embedded.registered import RegisteredTable
-from app.outputs.csv_format import encode_rows
 from tests.engines.embedded.harness import Runner, Sink, make_engine, wait_for_end, work
 
 # a cross join that would take hours

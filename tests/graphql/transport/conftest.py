@@ -11,14 +11,14 @@ from starlette.routing import Route, WebSocketRoute
 from toy_schema import Context, World, toy_schema
 from toy_site import Log, Site, authenticate, graphiql
 
-from app.graphql.admission import Admission
-from app.graphql.execution import GraphQLExecutor
-from app.graphql.http_view import GraphQLHTTP
-from app.graphql.limits import Limits
-from app.graphql.masking import ErrorMask
-from app.graphql.multipart import UploadLimits
-from app.graphql.sse import EventResponses
-from app.graphql.websocket import GraphQLWebSocket, SocketLimits
+from app.graphql.transport.admission import Admission
+from app.graphql.transport.execution import GraphQLExecutor
+from app.graphql.transport.http_view import GraphQLHTTP
+from app.graphql.transport.limits import Limits
+from app.graphql.transport.masking import ErrorMask
+from app.graphql.transport.multipart import UploadLimits
+from app.graphql.transport.sse import EventResponses
+from app.graphql.transport.websocket import GraphQLWebSocket, SocketLimits
 from app.web.server import WebServer
 
 StartSite = Callable[..., Awaitable[Site]]

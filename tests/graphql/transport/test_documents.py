@@ -3,11 +3,11 @@
 import pytest
 from toy_schema import toy_schema
 
-from app.graphql import documents
-from app.graphql.documents import DocumentCache, DocumentDesk, PreparedOperation, Refusal
-from app.graphql.execution import GraphQLExecutor
-from app.graphql.limits import Limits
-from app.graphql.masking import ErrorMask
+from app.graphql.transport import documents
+from app.graphql.transport.documents import DocumentCache, DocumentDesk, PreparedOperation, Refusal
+from app.graphql.transport.execution import GraphQLExecutor
+from app.graphql.transport.limits import Limits
+from app.graphql.transport.masking import ErrorMask
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from toy_schema import Tick
 from toy_site import until
 
-from app.graphql.sse import EventResponses
+from app.graphql.transport.sse import EventResponses
 
 EVENTS = {"accept": "text/event-stream"}
 

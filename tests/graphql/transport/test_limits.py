@@ -6,9 +6,9 @@ import pytest
 from graphql import get_introspection_query
 from toy_schema import toy_schema
 
-from app.graphql.documents import PreparedOperation, Refusal
-from app.graphql.execution import GraphQLExecutor
-from app.graphql.limits import Limits
+from app.graphql.transport.documents import PreparedOperation, Refusal
+from app.graphql.transport.execution import GraphQLExecutor
+from app.graphql.transport.limits import Limits
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import re
 import pytest
 from toy_schema import Context, World, toy_schema
 
-from app.graphql.execution import GraphQLExecutor
-from app.graphql.masking import ErrorMask
+from app.graphql.transport.execution import GraphQLExecutor
+from app.graphql.transport.masking import ErrorMask
 
 
 async def error_of(site, query, **parameters):

@@ -9,9 +9,9 @@ import pytest
 from toy_schema import Context, Tick, World, toy_schema
 from toy_site import until
 
-from app.graphql.documents import PreparedOperation
-from app.graphql.execution import GraphQLExecutor
-from app.graphql.streams import EventStream, StreamFailedError
+from app.graphql.transport.documents import PreparedOperation
+from app.graphql.transport.execution import GraphQLExecutor
+from app.graphql.transport.streams import EventStream, StreamFailedError
 
 QUERY = "subscription($t:String!,$a:String){ticks(topic:$t,after:$a){number seen viewer}}"
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.graphql.multipart import UploadLimits
+from app.graphql.transport.multipart import UploadLimits
 
 QUERY = "mutation($file:Upload!){readFile(file:$file)}"
 PREFLIGHT = {"graphql-require-preflight": "1"}

@@ -8,7 +8,7 @@ from toy_schema import Tick
 from toy_site import Talk, until
 from websockets.exceptions import ConnectionClosed
 
-from app.graphql.websocket import SocketLimits
+from app.graphql.transport.websocket import SocketLimits
 
 
 async def test_a_socket_begins_with_an_acknowledgement(site):

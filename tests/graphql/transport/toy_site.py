@@ -15,10 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from app.domain.errors import UnauthenticatedError
-from app.graphql.admission import Admission, bearer_token
-from app.graphql.execution import GraphQLExecutor
-from app.graphql.http_view import GraphQLHTTP
-from app.graphql.websocket import GraphQLWebSocket
+from app.graphql.transport.admission import Admission, bearer_token
+from app.graphql.transport.execution import GraphQLExecutor
+from app.graphql.transport.http_view import GraphQLHTTP
+from app.graphql.transport.websocket import GraphQLWebSocket
 from app.web.server import WebServer
 
 

@@ -31,7 +31,7 @@ from graphql import (
     is_list_type,
 )
 
-from app.graphql.introspection_sizes import introspection_list_sizes
+from app.graphql.transport.introspection_sizes import introspection_list_sizes
 
 SIZE_ARGUMENTS = frozenset({"first", "last", "limit", "count", "ids"})
 EDGE_FIELDS = frozenset({"edges", "nodes"})

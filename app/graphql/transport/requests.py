@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from app.graphql.masking import TransportCode
+from app.graphql.transport.masking import TransportCode
 
 
 class BadRequestError(Exception):

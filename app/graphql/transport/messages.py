@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from app.graphql.requests import BadRequestError, GraphQLRequest, graphql_request
+from app.graphql.transport.requests import BadRequestError, GraphQLRequest, graphql_request
 
 SUBPROTOCOL = "graphql-transport-ws"
 MAX_ID_CHARACTERS = 256

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from graphql import GraphQLError
 
-from app.graphql.measuring import Measure
+from app.graphql.transport.measuring import Measure
 
 
 class Limit(StrEnum):

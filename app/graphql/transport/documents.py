@@ -25,9 +25,9 @@ from graphql.language import VariableNode
 from graphql.language.parser import Parser
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
-from app.graphql.limits import Limit, Limits, passed_cost, passed_limits, passed_operations, refusal
-from app.graphql.masking import ErrorMask
-from app.graphql.measuring import FragmentCycleError, Ruler
+from app.graphql.transport.limits import Limit, Limits, passed_cost, passed_limits, passed_operations, refusal
+from app.graphql.transport.masking import ErrorMask
+from app.graphql.transport.measuring import FragmentCycleError, Ruler
 
 # A document's syntax tree and tokens take about this much for each token, measured with tracemalloc.
 BYTES_PER_TOKEN = 400

@@ -7,7 +7,7 @@ from typing import Protocol
 import orjson
 from starlette.types import Receive, Send
 
-from app.graphql.streams import EventStream, StreamFailedError
+from app.graphql.transport.streams import EventStream, StreamFailedError
 
 COMPLETE = b"event: complete\ndata: \n\n"
 KEEP_ALIVE = b":\n\n"

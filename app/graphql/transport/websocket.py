@@ -11,12 +11,12 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from app.domain.errors import ForbiddenError, UnauthenticatedError
-from app.graphql.admission import Admission, Authenticate, MakeContext
-from app.graphql.channel import Channel, channel_of
-from app.graphql.documents import PreparedOperation, Refusal
-from app.graphql.execution import GraphQLExecutor
-from app.graphql.masking import TransportCode, plain_error
-from app.graphql.messages import (
+from app.graphql.transport.admission import Admission, Authenticate, MakeContext
+from app.graphql.transport.channel import Channel, channel_of
+from app.graphql.transport.documents import PreparedOperation, Refusal
+from app.graphql.transport.execution import GraphQLExecutor
+from app.graphql.transport.masking import TransportCode, plain_error
+from app.graphql.transport.messages import (
     ACKNOWLEDGED,
     PING,
     SUBPROTOCOL,
@@ -34,8 +34,8 @@ from app.graphql.messages import (
     parse_message,
     pong,
 )
-from app.graphql.requests import GraphQLRequest
-from app.graphql.streams import StreamFailedError
+from app.graphql.transport.requests import GraphQLRequest
+from app.graphql.transport.streams import StreamFailedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from app.graphql.masking import TransportCode
-from app.graphql.requests import BadRequestError, GraphQLRequest, graphql_request, parse_json
+from app.graphql.transport.masking import TransportCode
+from app.graphql.transport.requests import BadRequestError, GraphQLRequest, graphql_request, parse_json
 
 # A browser sends a multipart form across origins without asking first; a header of its own makes it ask.
 PREFLIGHT_HEADERS = ("graphql-require-preflight", "apollo-require-preflight", "x-requested-with")

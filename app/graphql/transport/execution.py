@@ -11,10 +11,10 @@ from graphql import ExecutionResult, GraphQLDeferDirective, GraphQLError, GraphQ
 from graphql.execution import Executor, create_source_event_stream
 from strawberry.execution import optimized_is_awaitable
 
-from app.graphql.documents import DocumentCache, DocumentDesk, PreparedOperation, Refusal
-from app.graphql.limits import Limits
-from app.graphql.masking import ErrorMask
-from app.graphql.streams import EventStream, sharing_key
+from app.graphql.transport.documents import DocumentCache, DocumentDesk, PreparedOperation, Refusal
+from app.graphql.transport.limits import Limits
+from app.graphql.transport.masking import ErrorMask
+from app.graphql.transport.streams import EventStream, sharing_key
 
 Answer = dict[str, Any]
 ContextFactory = Callable[[], Any]

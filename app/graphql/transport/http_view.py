@@ -12,15 +12,15 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.domain.errors import ForbiddenError, UnauthenticatedError
-from app.graphql.admission import Admission, Authenticate, MakeContext
-from app.graphql.documents import PreparedOperation, Refusal
-from app.graphql.execution import Answer, GraphQLExecutor
-from app.graphql.masking import plain_error
-from app.graphql.multipart import UploadLimits, declared_bytes, read_upload, too_large
-from app.graphql.negotiation import MediaType, is_named, preferred
-from app.graphql.requests import BadRequestError, GraphQLRequest, graphql_request, parse_json
-from app.graphql.sse import EventResponses
-from app.graphql.streams import EventStream
+from app.graphql.transport.admission import Admission, Authenticate, MakeContext
+from app.graphql.transport.documents import PreparedOperation, Refusal
+from app.graphql.transport.execution import Answer, GraphQLExecutor
+from app.graphql.transport.masking import plain_error
+from app.graphql.transport.multipart import UploadLimits, declared_bytes, read_upload, too_large
+from app.graphql.transport.negotiation import MediaType, is_named, preferred
+from app.graphql.transport.requests import BadRequestError, GraphQLRequest, graphql_request, parse_json
+from app.graphql.transport.sse import EventResponses
+from app.graphql.transport.streams import EventStream
 
 ALLOWED = "GET, HEAD, POST, OPTIONS"
 UTF_8 = frozenset({"utf-8", "utf8", "us-ascii"})

@@ -1,1 +1,0 @@
-"""Clients of Amazon Web Services."""
