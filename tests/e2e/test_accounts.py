@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Deployment, NewApi
+from tests.e2e.conftest import Deployment, NewApi
 
 from tests.support.client import REGISTER, RUN, RUN_EVENTS, Api, RefusedError
 

