@@ -1,4 +1,4 @@
-"""How much time the run engine adds: no-op tasks, from the mutation that starts a run to the end as a client sees it."""
+"""How much time the run engine adds: no-op tasks, from the mutation that starts a run to the end that a client sees."""
 
 import asyncio
 from collections.abc import Callable

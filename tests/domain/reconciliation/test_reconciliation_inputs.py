@@ -3,12 +3,12 @@
 import math
 
 import pytest
-from reconciliation_oracle import pairs_of
 
 from app.domain.errors import InvalidError
 from app.domain.reconciliation.mapping import ColumnMapping, check_mapping, find_columns, suggest_mapping
 from app.domain.reconciliation.method import choose_method
 from app.domain.reconciliation.options import PassRule, ReconciliationMethod, ReconciliationOptions, Thresholds
+from tests.domain.reconciliation.reconciliation_oracle import pairs_of
 
 
 @pytest.mark.parametrize(

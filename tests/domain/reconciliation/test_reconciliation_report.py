@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reconciliation_oracle import pairs_of, run, side_of
 
 from app.domain.reconciliation.compare import compare
 from app.domain.reconciliation.differences import DifferencesTable
@@ -15,6 +14,7 @@ from app.domain.reconciliation.options import PassRule, ReconciliationMethod, Re
 from app.domain.reconciliation.records import Records, Side
 from app.domain.reconciliation.result import ReconciliationResult
 from app.domain.reconciliation.summary import summary
+from tests.domain.reconciliation.reconciliation_oracle import pairs_of, run, side_of
 
 LEFT = 'id,note,n\n1,"a, ""b""",1\n2,,5\n3,"",7\n4,same,0\n'
 RIGHT = 'ID,Note,n\n1,"a, ""b""",2.5\n2,"",6\n9,"two\nlines",7\n4,same,0\n'

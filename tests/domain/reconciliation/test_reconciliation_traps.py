@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from reconciliation_oracle import pairs_of, run, side_of
 
 from app.domain.errors import InvalidError
 from app.domain.reconciliation.options import PassRule, ReconciliationMethod, ReconciliationOptions, Thresholds
 from app.domain.reconciliation.records import MalformedError, Side
 from app.domain.reconciliation.result import DifferenceKind, ReconciliationResult
+from tests.domain.reconciliation.reconciliation_oracle import pairs_of, run, side_of
 
 BOTH = [ReconciliationOptions(method=method) for method in ReconciliationMethod]
 both_methods = pytest.mark.parametrize("options", BOTH, ids=["exact", "bloom"])

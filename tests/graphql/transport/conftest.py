@@ -8,8 +8,6 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.routing import Route, WebSocketRoute
-from toy_schema import Context, World, toy_schema
-from toy_site import Log, Site, authenticate, graphiql
 
 from app.graphql.transport.admission import Admission
 from app.graphql.transport.execution import GraphQLExecutor
@@ -20,6 +18,8 @@ from app.graphql.transport.multipart import UploadLimits
 from app.graphql.transport.sse import EventResponses
 from app.graphql.transport.websocket import GraphQLWebSocket, SocketLimits
 from app.web.server import WebServer
+from tests.graphql.transport.toy_schema import Context, World, toy_schema
+from tests.graphql.transport.toy_site import Log, Site, authenticate, graphiql
 
 StartSite = Callable[..., Awaitable[Site]]
 

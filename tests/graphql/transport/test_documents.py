@@ -1,13 +1,13 @@
 """The cache of documents and the choice of an operation."""
 
 import pytest
-from toy_schema import toy_schema
 
 from app.graphql.transport import documents
 from app.graphql.transport.documents import DocumentCache, DocumentDesk, PreparedOperation, Refusal
 from app.graphql.transport.execution import GraphQLExecutor
 from app.graphql.transport.limits import Limits
 from app.graphql.transport.masking import ErrorMask
+from tests.graphql.transport.toy_schema import toy_schema
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import asyncio
 import json
 
 import pytest
-from toy_schema import Tick
-from toy_site import until
 
 from app.graphql.transport.sse import EventResponses
+from tests.graphql.transport.toy_schema import Tick
+from tests.graphql.transport.toy_site import until
 
 EVENTS = {"accept": "text/event-stream"}
 

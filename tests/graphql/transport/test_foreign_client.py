@@ -9,8 +9,9 @@ from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.exceptions import TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 from graphql import print_schema
-from toy_schema import Tick, toy_schema
-from toy_site import until
+
+from tests.graphql.transport.toy_schema import Tick, toy_schema
+from tests.graphql.transport.toy_site import until
 
 
 @pytest.fixture

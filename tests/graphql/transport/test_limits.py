@@ -4,11 +4,11 @@ import time
 
 import pytest
 from graphql import get_introspection_query
-from toy_schema import toy_schema
 
 from app.graphql.transport.documents import PreparedOperation, Refusal
 from app.graphql.transport.execution import GraphQLExecutor
 from app.graphql.transport.limits import Limits
+from tests.graphql.transport.toy_schema import toy_schema
 
 
 @pytest.fixture

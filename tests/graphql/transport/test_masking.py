@@ -4,10 +4,10 @@ import logging
 import re
 
 import pytest
-from toy_schema import Context, World, toy_schema
 
 from app.graphql.transport.execution import GraphQLExecutor
 from app.graphql.transport.masking import ErrorMask
+from tests.graphql.transport.toy_schema import Context, World, toy_schema
 
 
 async def error_of(site, query, **parameters):

@@ -6,12 +6,12 @@ import json
 import tracemalloc
 
 import pytest
-from toy_schema import Context, Tick, World, toy_schema
-from toy_site import until
 
 from app.graphql.transport.documents import PreparedOperation
 from app.graphql.transport.execution import GraphQLExecutor
 from app.graphql.transport.streams import EventStream, StreamFailedError
+from tests.graphql.transport.toy_schema import Context, Tick, World, toy_schema
+from tests.graphql.transport.toy_site import until
 
 QUERY = "subscription($t:String!,$a:String){ticks(topic:$t,after:$a){number seen viewer}}"
 

@@ -4,11 +4,11 @@ import asyncio
 import json
 
 import pytest
-from toy_schema import Tick
-from toy_site import Talk, until
 from websockets.exceptions import ConnectionClosed
 
 from app.graphql.transport.websocket import SocketLimits
+from tests.graphql.transport.toy_schema import Tick
+from tests.graphql.transport.toy_site import Talk, until
 
 
 async def test_a_socket_begins_with_an_acknowledgement(site):

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
-from toy_schema import World
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -20,6 +19,7 @@ from app.graphql.transport.execution import GraphQLExecutor
 from app.graphql.transport.http_view import GraphQLHTTP
 from app.graphql.transport.websocket import GraphQLWebSocket
 from app.web.server import WebServer
+from tests.graphql.transport.toy_schema import World
 
 
 class Log:
