@@ -13,13 +13,14 @@ import yaml
 from rich.console import Console
 
 from app import processes
+from app.demo.flights import DemoDataMissingError
 from app.demo.tour import DemoFailedError
 from app.embedded import EmbeddedRedisError
 from app.graphql.schema import build_schema
 from app.logs import configure_logging
 from app.processes import MigrationMissingError
 from app.settings import Settings, SettingsError
-from app.start import StartOptions, start_all
+from app.start import DataFolderError, StartOptions, start_all
 from app.store.database import Database
 from app.store.migration import MigrationLockError
 from app.store.migration import migrate as migrate_engine
@@ -133,6 +134,8 @@ def _run(work: Coroutine[Any, Any, int | None]) -> None:
         MigrationMissingError,
         MigrationLockError,
         EmbeddedRedisError,
+        DataFolderError,
+        DemoDataMissingError,
         DemoFailedError,
     ) as error:
         _fail(str(error))

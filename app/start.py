@@ -1,8 +1,9 @@
 """The embedded mode: everything in one process and one data folder, with the demo shown in the terminal."""
 
+import asyncio
 import os
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from app.processes import all_in_one, until_stopped
 from app.settings import Settings
 from app.store.migration import migrate
 
+INTERRUPTED = 130  # as a shell has it
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StartOptions:
@@ -30,11 +33,34 @@ class StartOptions:
     quiet: bool
 
 
+class DataFolderError(Exception):
+    """The data folder cannot be used; the message says why."""
+
+
 async def start_all(options: StartOptions, console: Console) -> int:
     """Start, show the demo, and stay until stopped; gives the exit status.
 
-    Raises: SettingsError, EmbeddedRedisError, ServerStartError, DemoFailedError.
+    A signal stops it cleanly from the first moment on, also in the middle of the demo.
+
+    Raises: SettingsError, DataFolderError, DemoDataMissingError, EmbeddedRedisError, ServerStartError, DemoFailedError.
     """
+    stopped = asyncio.create_task(until_stopped())
+    running = asyncio.create_task(_run(options, console))
+    try:
+        await asyncio.wait({stopped, running}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            return running.result()
+        console.print("Stopping …")
+        return INTERRUPTED if options.once else 0
+    finally:
+        for task in (stopped, running):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _run(options: StartOptions, console: Console) -> int:
+    data_dir = _made(options.data_dir)
     settings = Settings.embedded(
         options.data_dir,
         port=options.port,
@@ -43,7 +69,6 @@ async def start_all(options: StartOptions, console: Console) -> int:
         path=options.config,
     )
     configure_logging(settings.log, quiet=True)
-    data_dir = options.data_dir.expanduser().absolute()
     console.print("[bold]Data Phantom[/bold]")
     console.print(f"  data folder  {data_dir}")
     async with AsyncExitStack() as stack:
@@ -66,6 +91,19 @@ async def start_all(options: StartOptions, console: Console) -> int:
         if options.once:
             return status
         console.print("\nCtrl-C stops everything.")
-        await until_stopped()
-        console.print("Stopping …")
-    return 0
+        await asyncio.Event().wait()  # until cancelled
+    raise AssertionError
+
+
+def _made(folder: Path) -> Path:
+    folder = folder.expanduser().absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"The data folder {folder} cannot be made: {error.strerror}. Choose another by --data-dir."
+        raise DataFolderError(message) from error
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise DataFolderError(
+            f"The data folder {folder} may not be written by this user. Choose another by --data-dir."
+        )
+    return folder

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import Deployment, NewApi
 
+from tests.e2e.conftest import Deployment, NewApi
 from tests.support.client import REGISTER, RUN, RUN_EVENTS, Api, RefusedError
 
 LOGIN = """mutation($i: LoginInput!) { login(input: $i) {

@@ -9,8 +9,8 @@ from subprocess import Popen
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import NewApi
 
+from tests.e2e.conftest import NewApi
 from tests.support.client import RUN, RUN_EVENTS, Api, positions
 from tests.support.mariadb import MariaDB
 from tests.support.platform import Platform

@@ -7,11 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.e2e.conftest import Deployment, NewApi
 from gql import Client, GraphQLRequest
 from gql.client import AsyncClientSession, ReconnectingAsyncClientSession
 from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.websockets import WebsocketsTransport
+
+from tests.e2e.conftest import Deployment, NewApi
 
 CREATE_PLAYGROUND = """mutation($input: CreatePlaygroundInput!) {
   createPlayground(input: $input) { playground { id status } errors { code message path } } }"""

@@ -38,6 +38,7 @@ class Platform:
             **extra,
         }
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._logs: dict[int, Path] = {}
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -46,7 +47,8 @@ class Platform:
 
     def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[bytes]":
         """Start a part; its standard error goes to a file in the folder."""
-        log = (self.folder / f"{arguments[0]}-{len(self.processes)}.log").open("wb")
+        path = self.folder / f"{arguments[0]}-{len(self.processes)}.log"
+        log = path.open("wb")
         process = subprocess.Popen(
             [PROGRAM, *arguments],
             env={**self.environment, **environment},
@@ -59,6 +61,7 @@ class Platform:
         if self._reaper is not None:
             self._reaper.adopt(process.pid)
         self.processes.append(process)
+        self._logs[process.pid] = path
         return process
 
     def start_embedded(self, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -90,10 +93,22 @@ class Platform:
                 await asyncio.sleep(0.05)
         raise AssertionError(f"the platform is not healthy after {seconds} s: {state}\n{self.logs()}")
 
+    async def until_log(self, process: "subprocess.Popen[bytes]", text: str, *, seconds: float = 30) -> None:
+        """Wait until a part has said so."""
+        for _ in range(int(seconds / 0.05)):
+            if text in self.log_of(process):
+                return
+            self.complain_of_the_dead()
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"«{text}» was not said within {seconds} s\n{self.logs()}")
+
     def complain_of_the_dead(self) -> None:
         for process in self.processes:
             if process.poll() not in {None, 0, -signal.SIGKILL, -signal.SIGTERM}:
                 raise AssertionError(f"{process.args} ended with {process.returncode}\n{self.logs()}")
+
+    def log_of(self, process: "subprocess.Popen[bytes]") -> str:
+        return self._logs[process.pid].read_text()
 
     def logs(self) -> str:
         return "\n".join(f"--- {path.name}\n{path.read_text()[-3000:]}" for path in sorted(self.folder.glob("*.log")))
