@@ -82,6 +82,8 @@ class AttemptRunner:
                     await self._store_handle(task_run, handle)
             else:
                 handle = held.handle = attached
+            if held.stopping:  # the engine was taking the work while it was to be stopped, and could not be told
+                await held.cancel_in_engine()
             await self._follow(held, engine, handle)
             return await self._fetch(held, engine, handle)
         except EngineError as error:
@@ -122,6 +124,7 @@ class AttemptRunner:
         return Outcome(status=TaskRunStatus.SUCCESS, ended_at=utc_now(), output=sink.stored)
 
     async def _stop(self, held: HeldTask, drive: "asyncio.Task[Outcome]") -> None:
+        held.stopping = True
         await held.cancel_in_engine()
         await asyncio.wait({drive}, timeout=STOP_GRACE)
 

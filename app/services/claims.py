@@ -87,12 +87,16 @@ class Claims:
         """Go on with what a dead worker held: re-attach by its handle, or begin a new attempt."""
         if task_run.worker_id is not None and await unit.workers.exists(task_run.worker_id):
             return None
+        run = await unit.runs.fresh(task_run.run_id)
+        cancelled = run is not None and run.cancel_requested
         last = await unit.logs.last_sequence(task_run.id)
         if task_run.handle is not None and task_run.handle_durable:
             if not await unit.runs.adopt(task_run, worker_id=self._worker_id):
                 return None
             held = HeldTask(task_run=task_run, handle=Handle(text=task_run.handle, durable=True), last_sequence=last)
             held.note("The worker was lost; another has re-attached to the work in the engine.", at=at)
+            if cancelled:
+                held.stop.set()
             return held
         lost = Outcome(
             status=TaskRunStatus.FAILED,
@@ -101,8 +105,14 @@ class Claims:
             error_message="The worker that ran this attempt was lost.",
         )
         before = HeldTask(task_run=task_run, last_sequence=last)
-        before.note("The worker was lost; the attempt runs again.", at=at)
+        before.note("The worker was lost." if cancelled else "The worker was lost; the attempt runs again.", at=at)
         await record_attempts(unit, [(before, lost)])
+        if cancelled:
+            await ledger.transition(
+                task_run, TaskRunStatus.CANCELLED, at=at, message=lost.error_message, ended_at=at, worker_id=None
+            )
+            await finish_if_done(unit, ledger, task_run.run_id, at=at)
+            return None
         losses = task_run.losses + 1
         if losses >= MAX_LOSSES:
             await self._give_up(unit, ledger, task_run, lost, losses=losses)

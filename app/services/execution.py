@@ -6,7 +6,7 @@ parent: between the two there is no queue, no poll and no new process. The other
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -22,7 +22,9 @@ from app.services.conclusion import Conclusion, End
 from app.services.group_commit import GroupCommit
 from app.services.held_work import HeldTask, HeldWork
 from app.services.records import record_attempts
+from app.services.rollup import finish_if_done
 from app.store.database import Database
+from app.store.ledger import Ledger
 from app.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -129,17 +131,27 @@ class ExecutionService:
             )
             if durable:
                 await unit.runs.release(task_run, worker_id=self._worker_id)
-            elif await ledger.transition(
-                task_run,
-                TaskRunStatus.QUEUED,
-                at=at,
-                held_by=self._worker_id,
-                message="The worker was stopped and has given the task back.",
-                queued_at=at,
-                worker_id=None,
-                losses=TaskRun.losses + 1,
-            ):
+            elif await self._requeue(unit, ledger, task_run, at=at):
                 await record_attempts(unit, [(held, handed_over)])
+                await finish_if_done(unit, ledger, task_run.run_id, at=at)
             unit.outbox.jobs.append(Job(name=JobName.EXECUTE_TASK, id=task_run.id))
 
         await self._database.write(work)
+
+    async def _requeue(self, unit: UnitOfWork, ledger: Ledger, task_run: TaskRun, *, at: datetime) -> bool:
+        """RUNNING → QUEUED, or CANCELLED where that was asked for; False where another worker holds it by now."""
+        run = await unit.runs.fresh(task_run.run_id)
+        if run is not None and run.cancel_requested:
+            return await ledger.transition(
+                task_run, TaskRunStatus.CANCELLED, at=at, held_by=self._worker_id, ended_at=at, worker_id=None
+            )
+        return await ledger.transition(
+            task_run,
+            TaskRunStatus.QUEUED,
+            at=at,
+            held_by=self._worker_id,
+            message="The worker was stopped and has given the task back.",
+            queued_at=at,
+            worker_id=None,
+            losses=TaskRun.losses + 1,
+        )

@@ -17,12 +17,13 @@ LINES_PER_ATTEMPT = 10_000_000
 
 @dataclass(kw_only=True, slots=True)
 class HeldTask:
-    """One claimed task run. `stop` is set once the run is to be cancelled."""
+    """One claimed task run: `stop` is set when its run is to be cancelled, `stopping` when its engine is to stop it."""
 
     task_run: TaskRun
     engine: Engine | None = None
     handle: Handle | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: bool = False
     lines: list[dict[str, Any]] = field(default_factory=list)
     last_sequence: int = 0  # of the log; every attempt has a range of its own, so that no two writers meet
     flushed_at: float = 0.0
