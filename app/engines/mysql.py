@@ -23,7 +23,7 @@ from app.engines.base import (
 from app.engines.mysql_connections import MysqlAddress, MysqlConnections
 from app.engines.mysql_guard import Metadata, StatementGuard, same_server
 from app.engines.mysql_job import MysqlJob
-from app.engines.mysql_statements import split_statements
+from app.engines.mysql_statements import Statement, split_statements
 
 _REMEMBERED = 1_000  # ended jobs that may still be polled
 
@@ -76,13 +76,9 @@ class MysqlEngine:
         self._jobs: OrderedDict[str, MysqlJob] = OrderedDict()
 
     async def submit(self, work: Work) -> Handle:
-        statements = split_statements(_utf8(work.query))
-        if not statements:
-            raise TerminalEngineError("The query holds no statement; write one.", code="SYNTAX")
         guard = await self._guard()
         guard.check_database(self._address.database)
-        for statement in statements:
-            guard.check(statement)
+        statements = await asyncio.to_thread(_checked, work.query, guard)  # a long text takes seconds to read
         job = MysqlJob(work=work, statements=statements, connections=self._connections, guard=guard)
         handle = Handle(text=uuid4().hex, durable=False)
         self._jobs[handle.text] = job
@@ -147,6 +143,16 @@ class MysqlEngine:
         ended = [text for text, job in self._jobs.items() if job.state in {WorkState.FAILED, WorkState.CANCELLED}]
         for text in ended[: max(0, len(ended) - _REMEMBERED)]:
             del self._jobs[text]
+
+
+def _checked(query: str, guard: StatementGuard) -> list[Statement]:
+    """The statements of a text, each passed by the guard. Raises: TerminalEngineError."""
+    statements = split_statements(_utf8(query))
+    if not statements:
+        raise TerminalEngineError("The query holds no statement; write one.", code="SYNTAX")
+    for statement in statements:
+        guard.check(statement)
+    return statements
 
 
 def _utf8(text: str) -> str:
