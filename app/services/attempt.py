@@ -51,12 +51,14 @@ class AttemptRunner:
         Every failure is an outcome; only being cancelled itself passes through.
         """
         timeout = held.task_run.timeout_ms
+        started_at = held.task_run.started_at
+        spent = timedelta() if attached is None or started_at is None else utc_now() - started_at
         drive = asyncio.create_task(self._drive(held, attached))
         stop = asyncio.create_task(held.stop.wait())
         try:
             await asyncio.wait(
                 {drive, stop},
-                timeout=None if timeout is None else timeout / 1000,
+                timeout=None if timeout is None else max(timeout / 1000 - spent.total_seconds(), 0),
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if drive.done():
@@ -142,7 +144,8 @@ class AttemptRunner:
         lines = held.drain_lines()
 
         async def work(unit: UnitOfWork) -> None:
-            await unit.logs.append([{"task_run_id": held.task_run.id, **line} for line in lines])
+            if await unit.runs.holds(held.task_run):  # else another worker follows the work, and numbers its lines
+                await unit.logs.append([{"task_run_id": held.task_run.id, **line} for line in lines])
 
         await self._database.write(work)
 

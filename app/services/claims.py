@@ -89,10 +89,10 @@ class Claims:
             return None
         run = await unit.runs.fresh(task_run.run_id)
         cancelled = run is not None and run.cancel_requested
-        last = await unit.logs.last_sequence(task_run.id)
         if task_run.handle is not None and task_run.handle_durable:
             if not await unit.runs.adopt(task_run, worker_id=self._worker_id):
                 return None
+            last = await unit.logs.last_sequence(task_run.id)  # after the adoption, which ends the other's writing
             held = HeldTask(task_run=task_run, handle=Handle(text=task_run.handle, durable=True), last_sequence=last)
             held.note("The worker was lost; another has re-attached to the work in the engine.", at=at)
             if cancelled:
@@ -104,7 +104,7 @@ class Claims:
             error_code="WORKER_LOST",
             error_message="The worker that ran this attempt was lost.",
         )
-        before = HeldTask(task_run=task_run, last_sequence=last)
+        before = HeldTask(task_run=task_run, last_sequence=await unit.logs.last_sequence(task_run.id))
         before.note("The worker was lost." if cancelled else "The worker was lost; the attempt runs again.", at=at)
         await record_attempts(unit, [(before, lost)])
         if cancelled:

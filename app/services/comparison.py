@@ -82,6 +82,9 @@ class ComparisonService:
         if run is None or run.status.ended:
             return None
         at = utc_now()
+        if run.cancel_requested and run.status is ReconciliationStatus.PENDING:  # given back after it was cancelled
+            await unit.reconciliations.transition(run, ReconciliationStatus.CANCELLED, at=at, ended_at=at)
+            return None
         if run.status is ReconciliationStatus.RUNNING:
             if run.worker_id is not None and await unit.workers.exists(run.worker_id):
                 return None

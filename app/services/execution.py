@@ -130,7 +130,7 @@ class ExecutionService:
                 error_message="The worker was stopped.",
             )
             if durable:
-                await unit.runs.release(task_run, worker_id=self._worker_id)
+                await unit.runs.release(task_run.id, worker_id=self._worker_id)
             elif await self._requeue(unit, ledger, task_run, at=at):
                 await record_attempts(unit, [(held, handed_over)])
                 await finish_if_done(unit, ledger, task_run.run_id, at=at)

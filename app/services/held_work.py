@@ -17,13 +17,17 @@ LINES_PER_ATTEMPT = 10_000_000
 
 @dataclass(kw_only=True, slots=True)
 class HeldTask:
-    """One claimed task run: `stop` is set when its run is to be cancelled, `stopping` when its engine is to stop it."""
+    """One claimed task run: `stop` is set when its run is to be cancelled, `stopping` when its engine is to stop it.
+
+    `lost`: another worker has taken the claim, and with a durable handle the work in the engine as well.
+    """
 
     task_run: TaskRun
     engine: Engine | None = None
     handle: Handle | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
+    lost: bool = False
     lines: list[dict[str, Any]] = field(default_factory=list)
     last_sequence: int = 0  # of the log; every attempt has a range of its own, so that no two writers meet
     flushed_at: float = 0.0
@@ -52,9 +56,14 @@ class HeldTask:
         lines, self.lines = self.lines, []
         return lines
 
+    def lose(self) -> None:
+        """Let go of it: what only this process could follow is stopped, what another follows by now goes on."""
+        self.lost = True
+        self.stop.set()
+
     async def cancel_in_engine(self) -> None:
         """Reach the engine; that it cannot be reached is written to the task's log."""
-        if self.engine is None or self.handle is None:
+        if self.engine is None or self.handle is None or (self.lost and self.handle.durable):
             return
         try:
             await self.engine.cancel(self.handle)
@@ -71,11 +80,20 @@ class HeldWork:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    def __contains__(self, task_run_id: object) -> bool:
-        return task_run_id in self._held
+    def __contains__(self, id_: object) -> bool:
+        """Task runs and reconciliation runs alike."""
+        return id_ in self._held or id_ in self._comparisons
 
     def __len__(self) -> int:
         return len(self._held)
+
+    @property
+    def tasks(self) -> list[HeldTask]:
+        return list(self._held.values())
+
+    @property
+    def comparisons(self) -> set[UUID]:
+        return set(self._comparisons)
 
     def add(self, held: HeldTask) -> None:
         self._held[held.task_run.id] = held

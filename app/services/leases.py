@@ -7,16 +7,18 @@ was lost leaves work behind.
 import asyncio
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.domain.events import Job, JobName, cancel_topic
 from app.domain.identity import utc_now
 from app.messaging.bell import Bell
+from app.models import ReconciliationRun, TaskRun
 from app.services.held_work import HeldWork
 from app.store.database import Database
 from app.store.unit_of_work import UnitOfWork
@@ -65,32 +67,47 @@ class Lease:
                 self._news.clear()
                 try:
                     await self.beat()
-                except (DBAPIError, OSError, TimeoutError) as error:
+                except (SQLAlchemyError, OSError, TimeoutError) as error:
                     log.warning("lease.beat_failed", reason=str(error))
 
     async def beat(self) -> None:
         await self.register()
+        tasks, comparisons = self._held.tasks, self._held.comparisons  # before the look: a claim is written, then held
         async with self._database.read() as unit:
             cancelled = [
                 *await unit.runs.held_and_cancelled(self._worker_id),
                 *await unit.reconciliations.held_and_cancelled(self._worker_id),
             ]
             claimed = await unit.runs.held_by(self._worker_id) if self._kind == KIND else ()
+            comparing = await unit.reconciliations.held_by(self._worker_id) if self._kind == KIND else ()
         self._held.stop(cancelled)
+        # A process that was frozen, or cut off from the database, for longer than its lease finds that others have
+        # taken its work: what it had begun would go on in the engine for nothing.
+        attempts = {row.id: row.attempt for row in claimed}
+        for task in tasks:
+            if attempts.get(task.task_run.id) != task.task_run.attempt:
+                task.lose()
+        self._held.stop(comparisons - {row.id for row in comparing})
+        await self._settle(claimed, comparing)
+
+    async def _settle(self, claimed: Sequence[TaskRun], comparing: Sequence[ReconciliationRun]) -> None:
+        """Let go of what the database gives to this worker, and this worker knows nothing of."""
         oldest = utc_now() - SETTLE_AGE
-        forgotten = [
-            row
-            for row in claimed
-            if row.id not in self._held and row.started_at is not None and row.started_at < oldest
-        ]
-        if not forgotten:
+        tasks, pairs = (
+            [row.id for row in rows if row.id not in self._held and row.started_at and row.started_at < oldest]
+            for rows in (claimed, comparing)
+        )
+        if not tasks and not pairs:
             return
-        log.warning("lease.settled", count=len(forgotten))
+        log.warning("lease.settled", tasks=len(tasks), comparisons=len(pairs))
 
         async def work(unit: UnitOfWork) -> None:
-            for row in forgotten:
-                await unit.runs.release(row, worker_id=self._worker_id)
-                unit.outbox.jobs.append(Job(name=JobName.EXECUTE_TASK, id=row.id))
+            for id_ in tasks:
+                await unit.runs.release(id_, worker_id=self._worker_id)
+                unit.outbox.jobs.append(Job(name=JobName.EXECUTE_TASK, id=id_))
+            for id_ in pairs:
+                await unit.reconciliations.release(id_, worker_id=self._worker_id)
+                unit.outbox.jobs.append(Job(name=JobName.RECONCILE, id=id_))
 
         await self._database.write(work)
 

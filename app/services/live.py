@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.messaging.bell import Bell
 
@@ -68,7 +68,7 @@ class Feed(Generic[Row]):
                 self._rung.clear()
                 try:
                     await self._read()
-                except (DBAPIError, OSError, TimeoutError) as error:
+                except (SQLAlchemyError, OSError, TimeoutError) as error:
                     log.warning("feed.read_failed", topic=self._topic, reason=str(error))
                     await asyncio.sleep(RETRY_DELAY)
                     self._rung.set()

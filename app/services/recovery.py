@@ -3,7 +3,7 @@
 Everything it does is safe to do twice: jobs lose their compare-and-set where the work goes on elsewhere.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,11 +12,13 @@ import structlog
 from app.domain.events import Job, JobName
 from app.domain.identity import utc_now
 from app.store.database import Database
+from app.store.spans import LONG_AGO, Span
 from app.store.unit_of_work import UnitOfWork
 
 BATCH = 1_000
 LOST_AFTER = timedelta(seconds=2)  # a job is taken up in milliseconds; older and not in the queue, it was lost
 SLOW_AFTER = timedelta(seconds=60)  # while the queue has jobs, waiting is no sign of loss
+DOUBLINGS = 14  # of SLOW_AFTER, up to eleven days
 
 log = structlog.get_logger()
 QueueLength = Callable[[JobName], Awaitable[int]]
@@ -33,38 +35,54 @@ class RecoveryService:
         self._database = database
         self._queue_length = queue_length
         self._lease = lease
+        self._last: datetime | None = None
 
     async def sweep(self) -> Swept:
         """Take the leases of silent workers, and send the jobs of all that nobody holds."""
         at = utc_now()
-        since = {
-            name: at - (LOST_AFTER if await self._queue_length(name) == 0 else SLOW_AFTER)
-            for name in (JobName.EXECUTE_TASK, JobName.RECONCILE)
-        }
+        tasks, pairs = [await self._spans(name, at) for name in (JobName.EXECUTE_TASK, JobName.RECONCILE)]
         async with self._database.read() as unit:
             dead = [worker.id for worker in await unit.workers.dead(before=at - self._lease)]
-            jobs = await _stranded(unit, tasks_since=since[JobName.EXECUTE_TASK], pairs_since=since[JobName.RECONCILE])
-        if not dead and not jobs:
-            return Swept(dead_workers=0, jobs=0)
+            jobs = [] if dead else await _stranded(unit, tasks=tasks, pairs=pairs)
+        if dead or jobs:
 
-        async def work(unit: UnitOfWork) -> None:
-            for worker_id in dead:
-                await unit.workers.remove_silent(worker_id, before=at - self._lease)
-            unit.outbox.jobs.extend(jobs)
+            async def work(unit: UnitOfWork) -> int:
+                for worker_id in dead:
+                    await unit.workers.remove_silent(worker_id, before=at - self._lease)
+                found = jobs or await _stranded(unit, tasks=tasks, pairs=pairs)  # with what the dead have left
+                unit.outbox.jobs.extend(found)
+                return len(found)
 
-        await self._database.write(work)
-        log.info("sweep.done", dead_workers=len(dead), jobs=len(jobs))
-        return Swept(dead_workers=len(dead), jobs=len(jobs))
+            sent = await self._database.write(work)
+            log.info("sweep.done", dead_workers=len(dead), jobs=sent)
+        else:
+            sent = 0
+        self._last = at
+        return Swept(dead_workers=len(dead), jobs=sent)
+
+    async def _spans(self, name: JobName, at: datetime) -> Sequence[Span]:
+        """When that which is sent again must have begun to wait.
+
+        While the queue has jobs, one that waits is sent again at 1, 2, 4, 8... minutes, not at every sweep: thousands
+        that wait behind hours of work would fill Redis with their copies.
+        """
+        if await self._queue_length(name) == 0:
+            return [(LONG_AGO, at - LOST_AFTER)]
+        if self._last is None:
+            return [(LONG_AGO, at - SLOW_AFTER)]
+        waits = [SLOW_AFTER * 2**doubling for doubling in range(DOUBLINGS)]
+        return [(self._last - wait, at - wait) for wait in waits]
 
 
-async def _stranded(unit: UnitOfWork, *, tasks_since: datetime, pairs_since: datetime) -> list[Job]:
-    """The jobs of what nobody holds: orphans at once, what waits only when its job must have been lost."""
+async def _stranded(unit: UnitOfWork, *, tasks: Sequence[Span], pairs: Sequence[Span]) -> list[Job]:
+    """The jobs of what nobody holds: orphans at once, what waits only when its job may have been lost."""
     orphans = [row.id for row in await unit.workers.orphans(limit=BATCH)]
-    queued = await unit.runs.queued_since(tasks_since, limit=BATCH)
-    pending = [run.id for run in await unit.runs.pending_since(tasks_since, limit=BATCH)]
-    pairs = await unit.reconciliations.stranded(before=pairs_since, limit=BATCH)
+    queued = await unit.runs.queued_within(tasks, limit=BATCH)
+    pending = [run.id for run in await unit.runs.pending_within(tasks, limit=BATCH)]
+    orphaned_pairs = await unit.reconciliations.orphans(limit=BATCH)
+    waiting_pairs = await unit.reconciliations.pending_within(pairs, limit=BATCH)
     return [
         *(Job(name=JobName.EXECUTE_TASK, id=id_) for id_ in (*orphans, *queued)),
         *(Job(name=JobName.START_RUN, id=id_) for id_ in pending),
-        *(Job(name=JobName.RECONCILE, id=id_) for id_ in pairs),
+        *(Job(name=JobName.RECONCILE, id=id_) for id_ in (*orphaned_pairs, *waiting_pairs)),
     ]

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
@@ -14,6 +14,7 @@ from app.domain.events import Outbox, reconciliation_topic
 from app.domain.status import RECONCILIATION_TRANSITIONS, ReconciliationStatus, sources_of
 from app.models import Playground, Reconciliation, ReconciliationEvent, ReconciliationRun, TaskRun, Worker
 from app.store.pages import Page, PageRequest, newest_first
+from app.store.spans import Span, within
 
 
 class ReconciliationStore:
@@ -187,17 +188,31 @@ class ReconciliationStore:
         )
         return (await self._session.scalars(query)).all()
 
-    async def stranded(self, *, before: datetime, limit: int) -> Sequence[UUID]:
-        """Runs that wait since `before`, or whose worker is gone."""
-        waiting = and_(ReconciliationRun.status == ReconciliationStatus.PENDING, ReconciliationRun.created_at < before)
-        orphaned = and_(ReconciliationRun.status == ReconciliationStatus.RUNNING, Worker.id.is_(None))
+    async def held_by(self, worker_id: UUID) -> Sequence[ReconciliationRun]:
+        query = select(ReconciliationRun).where(
+            ReconciliationRun.worker_id == worker_id, ReconciliationRun.status == ReconciliationStatus.RUNNING
+        )
+        return (await self._session.scalars(query)).all()
+
+    async def release(self, run_id: UUID, *, worker_id: UUID) -> None:
+        """Give up the lease of a run that nobody works on."""
+        await self._session.execute(
+            update(ReconciliationRun)
+            .where(ReconciliationRun.id == run_id, ReconciliationRun.worker_id == worker_id)
+            .values(worker_id=None)
+        )
+
+    async def pending_within(self, spans: Sequence[Span], *, limit: int) -> Sequence[UUID]:
+        query = select(ReconciliationRun.id).where(
+            ReconciliationRun.status == ReconciliationStatus.PENDING, within(ReconciliationRun.created_at, spans)
+        )
+        return (await self._session.scalars(query.limit(limit))).all()
+
+    async def orphans(self, *, limit: int) -> Sequence[UUID]:
+        """Runs that are RUNNING and whose worker is gone from the table."""
         query = (
             select(ReconciliationRun.id)
             .outerjoin(Worker, Worker.id == ReconciliationRun.worker_id)
-            .where(
-                ReconciliationRun.status.in_((ReconciliationStatus.PENDING, ReconciliationStatus.RUNNING)),
-                or_(waiting, orphaned),
-            )
-            .limit(limit)
+            .where(ReconciliationRun.status == ReconciliationStatus.RUNNING, Worker.id.is_(None))
         )
-        return (await self._session.scalars(query)).all()
+        return (await self._session.scalars(query.limit(limit))).all()

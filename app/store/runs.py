@@ -14,6 +14,7 @@ from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
 from app.models import Event, Playground, Run, TaskAttempt, TaskRun, TaskRunEdge
 from app.models.base import table_of
 from app.store.pages import Page, PageRequest, newest_first
+from app.store.spans import Span, within
 
 INSERT_BATCH = 500
 
@@ -212,6 +213,15 @@ class RunStore:
             execution_options={"synchronize_session": False},
         )
 
+    async def holds(self, task_run: TaskRun) -> bool:
+        """Whether the worker that claimed `task_run` holds it still, and will until this transaction ends."""
+        query = select(TaskRun.id).where(
+            TaskRun.id == task_run.id,
+            TaskRun.worker_id == task_run.worker_id,
+            TaskRun.attempt == task_run.attempt,
+        )
+        return await self._session.scalar(query.with_for_update()) is not None
+
     async def adopt(self, task_run: TaskRun, *, worker_id: UUID) -> bool:
         """Take the lease of a running attempt from a worker that is gone, as a compare-and-set."""
         holder = TaskRun.worker_id.is_(None) if task_run.worker_id is None else TaskRun.worker_id == task_run.worker_id
@@ -226,10 +236,10 @@ class RunStore:
         set_committed_value(task_run, "worker_id", worker_id)
         return True
 
-    async def release(self, task_run: TaskRun, *, worker_id: UUID) -> None:
+    async def release(self, task_run_id: UUID, *, worker_id: UUID) -> None:
         """Give up the lease of an attempt that goes on in its engine."""
         await self._session.execute(
-            update(TaskRun).where(TaskRun.id == task_run.id, TaskRun.worker_id == worker_id).values(worker_id=None),
+            update(TaskRun).where(TaskRun.id == task_run_id, TaskRun.worker_id == worker_id).values(worker_id=None),
             execution_options={"synchronize_session": False},
         )
 
@@ -252,14 +262,14 @@ class RunStore:
 
     # ---- what was stranded
 
-    async def pending_since(self, before: datetime, *, limit: int) -> Sequence[Run]:
-        query = select(Run).where(Run.status == RunStatus.PENDING, Run.created_at < before).limit(limit)
+    async def pending_within(self, spans: Sequence[Span], *, limit: int) -> Sequence[Run]:
+        query = select(Run).where(Run.status == RunStatus.PENDING, within(Run.created_at, spans)).limit(limit)
         return (await self._session.scalars(query)).all()
 
-    async def queued_since(self, before: datetime, *, limit: int) -> Sequence[UUID]:
+    async def queued_within(self, spans: Sequence[Span], *, limit: int) -> Sequence[UUID]:
         query = (
             select(TaskRun.id)
-            .where(TaskRun.status == TaskRunStatus.QUEUED, TaskRun.queued_at < before)
+            .where(TaskRun.status == TaskRunStatus.QUEUED, within(TaskRun.queued_at, spans))
             .order_by(TaskRun.queued_at)
             .limit(limit)
         )

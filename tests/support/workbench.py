@@ -139,6 +139,7 @@ class Workbench:
         self.services = process.services
         self.database = process.database
         self._stack = AsyncExitStack()
+        self._sweeper = self.new_sweeper()
 
     # ---- people, playgrounds, tasks
 
@@ -237,12 +238,12 @@ class Workbench:
         async with worker.running():
             yield worker
 
-    async def sweep(self, *, lease: timedelta = LEASE, length: int | None = None) -> Swept:
-        async def fixed(_name: object) -> int:
-            return length or 0
+    async def sweep(self) -> Swept:
+        return await self._sweeper.sweep()
 
-        count_jobs = self.process.queue.length if length is None else fixed
-        return await RecoveryService(database=self.database, queue_length=count_jobs, lease=lease).sweep()
+    def new_sweeper(self) -> RecoveryService:
+        """Another scheduler's."""
+        return RecoveryService(database=self.database, queue_length=self.process.queue.length, lease=LEASE)
 
     async def age(self, table: str, column: str, by: timedelta, ids: Iterable[UUID]) -> None:
         """Make rows older, as if time had passed."""
