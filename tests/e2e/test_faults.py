@@ -190,6 +190,25 @@ async def test_a_worker_that_is_stopped_hands_its_work_over(deployment: Deployme
     assert not deployment.runs_in_engine("handover"), "what the first attempt had begun is stopped"
 
 
+async def test_a_worker_that_was_thought_dead_and_comes_back_changes_nothing(deployment: Deployment, api: Api) -> None:
+    run = await three_in_a_row(api, "frozen", deployment.pace("frozen", 300))
+    await until(lambda: deployment.runs_in_engine("frozen"))
+    deployment.pace("frozen", 0)
+    sleeper = deployment.holder("frozen")
+    sleeper.send_signal(signal.SIGSTOP)
+    try:
+        events = await ended(api, run)
+        assert deployment.attempts("frozen") == [("1", "FAILED", "WORKER_LOST"), ("2", "SUCCESS", "")]
+        assert deployment.runs_in_engine("frozen")
+    finally:
+        sleeper.send_signal(signal.SIGCONT)
+    await until(lambda: not deployment.runs_in_engine("frozen"), seconds=10)  # it sees that others took its work
+    await deployment.until_workers_live()
+    assert positions(await api.events(run)) == positions(events)
+    assert len(deployment.attempts("frozen")) == 2
+    assert sleeper.poll() is None
+
+
 async def test_a_run_outlives_all_its_workers(deployment: Deployment, api: Api) -> None:
     run = await three_in_a_row(api, "survivor", deployment.pace("survivor", 300))
     await until(lambda: deployment.runs_in_engine("survivor"))
