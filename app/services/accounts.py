@@ -103,13 +103,14 @@ class AccountService:
             user = await unit.accounts.user(user_id)
             if user is None:
                 raise BadCredentialsError("The account does not exist (any more).")
-            await unit.accounts.add_session(
-                id=session_id,
-                user_id=user_id,
-                refresh_token_hash=_hash(secret),
-                created_at=at,
-                expires_at=at + self._refresh_lifetime,
-            )
+            if await unit.accounts.session_with_user(session_id) is None:
+                await unit.accounts.add_session(
+                    id=session_id,
+                    user_id=user_id,
+                    refresh_token_hash=_hash(secret),
+                    created_at=at,
+                    expires_at=at + self._refresh_lifetime,
+                )
             return user
 
         return self._tokens(await self._database.write(work), session_id, secret, at)

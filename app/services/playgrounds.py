@@ -81,18 +81,24 @@ class PlaygroundService:
 
         Raises: NotFoundError; ConflictError while a run is on.
         """
+        locations: Sequence[str] = ()
+        tried = False
 
-        async def work(unit: UnitOfWork) -> Sequence[str]:
+        async def work(unit: UnitOfWork) -> None:
+            nonlocal locations, tried
             ledger = await unit.open_ledger(playground_id)
+            if ledger is None and tried:
+                return  # this very deletion was committed, and the connection lost before it was told
             if ledger is None or ledger.playground.owner_id != viewer.user_id:
                 raise not_found("playground")
             if ledger.playground.active_run_id is not None:
                 raise ConflictError("A run of this playground is on; cancel it, or wait for its end, then delete.")
             locations = await unit.playgrounds.output_locations(playground_id)
             await unit.playgrounds.delete(playground_id)
-            return locations
+            tried = True
 
-        for folder in {location.rpartition("/")[0] for location in await self._database.write(work)}:
+        await self._database.write(work)
+        for folder in {location.rpartition("/")[0] for location in locations}:
             await self._outputs.delete(folder)
         await self._engines.forget(playground_id)
 

@@ -101,10 +101,16 @@ class ReconciliationService:
 
     async def delete(self, viewer: Viewer, reconciliation_id: UUID) -> None:
         """Raises: NotFoundError."""
+        tried = False
 
         async def work(unit: UnitOfWork) -> None:
-            await _found(unit, viewer, reconciliation_id)
+            nonlocal tried
+            if tried and await unit.reconciliations.get(reconciliation_id) is None:
+                return  # this very deletion was committed, and the connection lost before it was told
+            pair = await _found(unit, viewer, reconciliation_id)
+            await unit.open_ledger(pair.playground_id)  # a comparison that is being launched comes first, or not at all
             await unit.reconciliations.delete(reconciliation_id)
+            tried = True
 
         await self._database.write(work)
 
@@ -153,10 +159,15 @@ class ReconciliationService:
 
     async def cancel(self, viewer: Viewer, run_id: UUID) -> ReconciliationRun:
         """Raises: NotFoundError; IllegalStateError where the run has ended."""
+        tried = False
 
         async def work(unit: UnitOfWork) -> ReconciliationRun:
+            nonlocal tried
             await _found_run(unit, viewer, run_id)
             run = await unit.reconciliations.run(run_id, lock=True)
+            if tried and run is not None and run.cancel_requested:
+                return run  # this very request was committed, and the connection lost before it was told
+            tried = True
             if run is None or run.status.ended:
                 raise IllegalStateError("This comparison has ended already.", path=("reconciliationRunId",))
             await unit.reconciliations.request_cancel(run_id)

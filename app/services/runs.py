@@ -70,15 +70,18 @@ class RunService:
         Raises: NotFoundError; IllegalStateError where the run has ended.
         """
         at = utc_now()
+        tried = False
 
         async def work(unit: UnitOfWork) -> Run:
+            nonlocal tried
             run = await unit.runs.get(run_id, owner_id=viewer.user_id)
             ledger = None if run is None else await unit.open_ledger(run.playground_id)
             if run is None or ledger is None:
                 raise not_found("run", path=("runId",))
             run = await _row(unit, run_id)
-            if run.cancel_requested and not run.status.ended:
+            if run.cancel_requested and (tried or not run.status.ended):
                 return run
+            tried = True
             if run.status.ended:
                 raise IllegalStateError(f"Run {run.number} has ended already ({run.status}).", path=("runId",))
             await unit.runs.request_cancel(run_id)

@@ -110,11 +110,16 @@ class TaskService:
 
         Raises: NotFoundError.
         """
+        tried = False
 
         async def work(unit: UnitOfWork) -> None:
+            nonlocal tried
+            if tried and await unit.tasks.get(task_id) is None:
+                return  # this very deletion was committed, and the connection lost before it was told
             task = await _found(unit, viewer, task_id)
             await _locked(unit, viewer, task.playground_id)
             await unit.tasks.delete(task_id)
+            tried = True
 
         await self._database.write(work)
 
