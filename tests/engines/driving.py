@@ -58,12 +58,12 @@ class Driver:
 
     def __init__(self, engine: Engine, *, type: TaskType, folder: Path) -> None:
         self.engine = engine
-        self._type = type
+        self.type = type
         self._store = LocalOutputStore(root=folder / "outputs")
 
     def work(self, query: str, *, limit: timedelta | None = None) -> Work:
         return Work(
-            task_run_id=uuid4(), attempt=1, playground_id=PLAYGROUND, type=self._type, query=query, timeout=limit
+            task_run_id=uuid4(), attempt=1, playground_id=PLAYGROUND, type=self.type, query=query, timeout=limit
         )
 
     async def submit(self, query: str) -> Handle:

@@ -193,8 +193,7 @@ class _Job:
             if self._stopped:
                 runner.kill()
             self._runner = runner
-            runner.begin(self._folder)
-            code = await runner.listen(self._say)
+            code = await runner.run(self._folder, self._say)
             if not self._stopped:
                 for line in await asyncio.to_thread(self._take_outcome, code):
                     self._say("engine", line)

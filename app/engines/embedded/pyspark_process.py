@@ -5,102 +5,112 @@ import codecs
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import app
 
 _RUNNER = "app.engines.embedded.pyspark_runner"
-_READ_BYTES = 64 * 1024
 _LONGEST_LINE = 16 * 1024
+_STREAMS = {1: "stdout", 2: "stderr"}
 # The rest of the environment is the platform's own, secrets among it, and no business of a script's.
-_PASSED_ON = (
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "VIRTUAL_ENV",
-    "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
-    "SSL_CERT_FILE",
-)
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE")
+
+Listener = Callable[[str, str], None]
 
 
-class RunnerProcess:
+class RunnerProcess(asyncio.SubprocessProtocol):
     """One runner; it takes one script and ends."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(self) -> None:
+        self._lines = {descriptor: _Lines() for descriptor in _STREAMS}
+        self._listener: Listener | None = None
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     @classmethod
     async def start(cls, home: Path, *, remote: str | None = None) -> "RunnerProcess":
-        process = await asyncio.create_subprocess_exec(
+        """Start a runner on a Spark of its own, or on the one at `remote`."""
+        _transport, runner = await asyncio.get_running_loop().subprocess_exec(
+            cls,
             sys.executable,
             "-m",
             _RUNNER,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
             cwd=home,
-            env=_environment(home) | ({} if remote is None else {"SPARK_REMOTE": remote}),
+            env=_environment(home, remote),
             start_new_session=True,  # a group of its own, to be killed as one
         )
-        return cls(process)
+        return runner
 
     @property
     def alive(self) -> bool:
-        return self._process.returncode is None
+        return self._transport is not None and self._transport.get_returncode() is None
 
-    def begin(self, folder: Path) -> None:
-        """Let it run the script in the folder. Its input stays open: when that closes, the runner kills itself."""
-        if self._process.stdin is not None:
-            self._process.stdin.write(f"{folder}\n".encode())
-
-    async def listen(self, say: Callable[[str, str], None]) -> int:
-        """Pass every line of its output on, as (stream, text), until it has ended; gives its exit code."""
-        readers = [
-            asyncio.create_task(_read_lines(reader, name, say))
-            for reader, name in ((self._process.stdout, "stdout"), (self._process.stderr, "stderr"))
-            if reader is not None
-        ]
-        code = await self._process.wait()
-        self.kill()  # what the script started and left behind would keep the pipes open
-        await asyncio.gather(*readers)
-        self._close_input()
-        return code
+    async def run(self, folder: Path, listener: Listener) -> int:
+        """Run the script in the folder; every line is passed on as (stream, text). Gives the exit code."""
+        self._listener = listener
+        # The pipe stays open: when it closes, by will or because this process has died, the runner is killed.
+        pipe = self._transport.get_pipe_transport(0) if self._transport is not None else None
+        if pipe is not None:
+            cast("asyncio.WriteTransport", pipe).write(f"{folder}\n".encode())
+        return await asyncio.shield(self._ended)
 
     def kill(self) -> None:
         """Kill the process and all that it started."""
-        with suppress(ProcessLookupError, PermissionError):  # the second where it has ended
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._transport is not None:
+            with suppress(ProcessLookupError, PermissionError):  # the second where the group is ending
+                os.killpg(self._transport.get_pid(), signal.SIGKILL)
 
     async def discard(self) -> None:
         """Kill it without having used it."""
         self.kill()
-        await self.listen(lambda _stream, _text: None)
+        await asyncio.shield(self._ended)
 
-    def _close_input(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        for line in self._lines[fd].take(data):
+            self._say(fd, line)
+
+    def process_exited(self) -> None:
+        self.kill()  # what the script started and left behind would keep the pipes open
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        for descriptor, lines in self._lines.items():
+            if lines.rest:
+                self._say(descriptor, lines.rest)
+        code = None
+        if self._transport is not None:
+            code = self._transport.get_returncode()
+            self._transport.close()
+        if not self._ended.done():
+            self._ended.set_result(code or 0)
+
+    def _say(self, descriptor: int, line: str) -> None:
+        if self._listener is not None:
+            self._listener(_STREAMS[descriptor], line)
 
 
-async def _read_lines(reader: asyncio.StreamReader, name: str, say: Callable[[str, str], None]) -> None:
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    pending = ""
-    while data := await reader.read(_READ_BYTES):
-        *lines, pending = (pending + decoder.decode(data)).split("\n")
-        for line in lines:
-            say(name, line[:_LONGEST_LINE].removesuffix("\r"))
-        if len(pending) > _LONGEST_LINE:
-            say(name, pending[:_LONGEST_LINE])
-            pending = pending[_LONGEST_LINE:]
-    if pending:
-        say(name, pending)
+class _Lines:
+    """Parts a stream of bytes into lines of bounded length."""
+
+    def __init__(self) -> None:
+        self.rest = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def take(self, data: bytes) -> list[str]:
+        *lines, rest = (self.rest + self._decoder.decode(data)).split("\n")
+        self.rest = rest[:_LONGEST_LINE]
+        return [line[:_LONGEST_LINE].removesuffix("\r") for line in lines]
 
 
-def _environment(home: Path) -> dict[str, str]:
+def _environment(home: Path, remote: str | None) -> Mapping[str, str]:
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    if remote is not None:
+        passed["SPARK_REMOTE"] = remote
     return passed | {
         "PYTHONPATH": str(Path(app.__file__).parents[1]),
         "PYTHONUNBUFFERED": "1",  # lines shall be seen as they are printed

@@ -4,14 +4,13 @@ It warms up first and then reads the folder's path from standard input, so that 
 script. The server lives in this process: killing the process's group ends whatever the script had it do.
 """
 
-import ctypes
 import itertools
 import json
 import linecache
 import os
+import select
 import signal
 import sys
-import threading
 import traceback
 import warnings
 from contextlib import suppress
@@ -25,7 +24,6 @@ from app.engines.embedded.pyspark_tables import prepare_tables, save_tables
 _SCRIPT = "script.py"
 _OUTCOME = "outcome.json"
 _LONGEST_MESSAGE = 2_000
-_PR_SET_PDEATHSIG = 1
 # More telling than the class's own name; the first class of an error's ancestry that is listed counts.
 _CODES = {"SyntaxError": "SYNTAX", "ParseException": "SYNTAX", "AnalysisException": "ANALYSIS", "ImportError": "IMPORT"}
 
@@ -40,7 +38,7 @@ class _ScriptFailedError(Exception):
 
 def main() -> None:
     lifeline = _take_lifeline()
-    _die_with_parent()
+    _watch(lifeline)
     elsewhere = "SPARK_REMOTE" in os.environ
     spark: Any = None
     problem = None
@@ -52,7 +50,6 @@ def main() -> None:
     except ImportError as error:
         problem = str(error)
     folder = Path(_read_line(lifeline))
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     if problem is not None:
         outcome = {"error": {"code": "NOT_INSTALLED", "message": problem}}
     else:
@@ -173,6 +170,22 @@ def _take_lifeline() -> int:
     return lifeline
 
 
+def _watch(lifeline: int) -> None:
+    """Let a process of the same group kill the group once the parent has closed its end, by will or by dying.
+
+    A thread could not: a script may hold the interpreter's lock for long. A signal of the kernel's at the parent's
+    death would spare what the script has started.
+    """
+    if os.fork() == 0:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nothing, descriptor)
+        closed = select.poll()
+        closed.register(lifeline, 0)  # only that the other end is closed: what comes through is not this process's
+        closed.poll()
+        os.killpg(0, signal.SIGKILL)
+
+
 def _read_line(descriptor: int) -> str:
     """The first line; ends this process where there is none."""
     line = b""
@@ -182,19 +195,6 @@ def _read_line(descriptor: int) -> str:
             os._exit(0)  # the parent has no script (any more)
         line += piece
     return line.decode().strip()
-
-
-def _end_with(lifeline: int) -> None:
-    """Kill the whole group once the parent has closed its end, by will or by dying."""
-    while os.read(lifeline, 1024):
-        pass
-    os.killpg(0, signal.SIGKILL)
-
-
-def _die_with_parent() -> None:
-    """The kernel's own way, for a script that holds the interpreter's lock; not on every system."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":
