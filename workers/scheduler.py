@@ -16,6 +16,7 @@ from app.services.held_work import HeldWork
 from app.services.leases import Lease
 from app.services.recovery import RecoveryService
 from app.services.schedules import ScheduleService
+from app.store.database import DatabaseAwayError
 
 SWEEP_INTERVAL = timedelta(seconds=1)
 LONGEST_SLEEP = timedelta(seconds=1)  # an edited schedule is seen at the next look, by an index that costs nothing
@@ -66,7 +67,7 @@ class SchedulerProcess:
                 tick = await self._schedules.tick()
                 if tick.next_fire_at is not None:
                     delay = min(delay, max(tick.next_fire_at - utc_now(), timedelta()))
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
+            except (DatabaseAwayError, SQLAlchemyError, OSError, TimeoutError) as error:
                 log.warning("scheduler.tick_failed", reason=str(error))
             await asyncio.sleep(delay.total_seconds())
 
@@ -75,5 +76,5 @@ class SchedulerProcess:
             await asyncio.sleep(SWEEP_INTERVAL.total_seconds())
             try:
                 await self._recovery.sweep()
-            except (SQLAlchemyError, RedisError, OSError, TimeoutError) as error:
+            except (DatabaseAwayError, SQLAlchemyError, RedisError, OSError, TimeoutError) as error:
                 log.warning("scheduler.sweep_failed", reason=str(error))

@@ -17,7 +17,7 @@ from app.engines.registry import EngineRegistry
 from app.models import TaskRun
 from app.outputs.base import OutputStore
 from app.services.held_work import HeldTask
-from app.store.database import Database
+from app.store.database import Database, DatabaseAwayError
 from app.store.unit_of_work import UnitOfWork
 
 POLL_WAIT = timedelta(seconds=1)
@@ -80,8 +80,8 @@ class AttemptRunner:
             engine = held.engine = self._engines.engine_for(task_run.type, task_run.connection)
             if attached is None:
                 handle = held.handle = await engine.submit(_work(task_run))
-                if handle.durable:
-                    await self._store_handle(task_run, handle)
+                held.handle_to_store = handle if handle.durable else None
+                await self._write_down(held)
             else:
                 handle = held.handle = attached
             if held.stopping:  # the engine was taking the work while it was to be stopped, and could not be told
@@ -111,7 +111,7 @@ class AttemptRunner:
                 case WorkState.CANCELLED:
                     raise TerminalEngineError("The work was cancelled in the engine.", code="CANCELLED")
                 case WorkState.RUNNING:
-                    await self._flush_log(held)
+                    await self._write_down(held)
 
     async def _fetch(self, held: HeldTask, engine: Engine, handle: Handle) -> Outcome:
         task_run = held.task_run
@@ -130,6 +130,16 @@ class AttemptRunner:
         await held.cancel_in_engine()
         await asyncio.wait({drive}, timeout=STOP_GRACE)
 
+    async def _write_down(self, held: HeldTask) -> None:
+        """Keep the handle and the log; a database that is away is no reason to give up what goes on in the engine."""
+        try:
+            if held.handle_to_store is not None:
+                await self._store_handle(held.task_run, held.handle_to_store)
+                held.handle_to_store = None
+            await self._flush_log(held)
+        except DatabaseAwayError:
+            log.warning("attempt.not_written_down", task_run_id=held.task_run.id.hex)
+
     async def _store_handle(self, task_run: TaskRun, handle: Handle) -> None:
         async def work(unit: UnitOfWork) -> None:
             await unit.runs.store_handle(task_run, handle=handle.text)
@@ -147,7 +157,11 @@ class AttemptRunner:
             if await unit.runs.holds(held.task_run):  # else another worker follows the work, and numbers its lines
                 await unit.logs.append([{"task_run_id": held.task_run.id, **line} for line in lines])
 
-        await self._database.write(work)
+        try:
+            await self._database.write(work)
+        except DatabaseAwayError:
+            held.lines = [*lines, *held.lines]
+            raise
 
 
 def _work(task_run: TaskRun) -> Work:

@@ -22,10 +22,11 @@ from app.outputs.base import OutputStore
 from app.services.comparison_process import ComparisonRequest, SideFile
 from app.services.held_work import HeldWork
 from app.services.reconciliations import mapping_of, options_of
-from app.store.database import Database
+from app.store.database import Database, DatabaseAwayError
 from app.store.unit_of_work import UnitOfWork
 
 REPORT_INTERVAL = 0.25  # seconds between two events of progress
+RETRY_DELAY = 0.5  # seconds between two looks whether the database is back
 STOP_GRACE = 5.0
 NEWS_LIMIT = 64 * 2**20  # the samples come in one line
 
@@ -65,6 +66,8 @@ class ComparisonService:
         with self._held.watching(run_id) as stop:
             try:
                 verdict = await self._compare(run, stop)
+            except DatabaseAwayError:
+                verdict = Verdict(status=ReconciliationStatus.PENDING, values={})  # given back, for another try
             except DomainError as error:
                 verdict = _failed(str(error.code), error.message)
             except asyncio.CancelledError:
@@ -75,7 +78,14 @@ class ComparisonService:
                 verdict = _failed(
                     "INTERNAL", "The comparison failed in an unforeseen way; the server's log tells more."
                 )
-        await self._end(run, verdict)
+            while True:
+                try:
+                    await self._end(run, verdict)
+                except DatabaseAwayError:  # what was found out is not thrown away
+                    log.warning("comparison.end_waits", reconciliation_run_id=run_id.hex)
+                    await asyncio.sleep(RETRY_DELAY)
+                else:
+                    return
 
     async def _claim(self, unit: UnitOfWork, run_id: UUID) -> ReconciliationRun | None:
         run = await unit.reconciliations.run(run_id, lock=True)
@@ -190,10 +200,12 @@ class ComparisonService:
     async def _report(self, run_id: UUID, share: float) -> None:
         async def work(unit: UnitOfWork) -> None:
             run = await unit.reconciliations.run(run_id, lock=True)
-            if run is not None and run.status is ReconciliationStatus.RUNNING:
-                await unit.reconciliations.report_progress(run, at=utc_now(), progress=share)
+            if run is None or run.status is not ReconciliationStatus.RUNNING or run.worker_id != self._worker_id:
+                return
+            await unit.reconciliations.report_progress(run, at=utc_now(), progress=share)
 
-        await self._database.write(work)
+        with suppress(DatabaseAwayError):  # the next report comes soon
+            await self._database.write(work)
 
     async def _end(self, run: ReconciliationRun, verdict: Verdict) -> None:
         async def work(unit: UnitOfWork) -> None:

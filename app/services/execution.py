@@ -23,9 +23,11 @@ from app.services.group_commit import GroupCommit
 from app.services.held_work import HeldTask, HeldWork
 from app.services.records import record_attempts
 from app.services.rollup import finish_if_done
-from app.store.database import Database
+from app.store.database import Database, DatabaseAwayError
 from app.store.ledger import Ledger
 from app.store.unit_of_work import UnitOfWork
+
+RETRY_DELAY = 0.5  # seconds between two looks whether the database is back
 
 log = structlog.get_logger()
 
@@ -84,14 +86,23 @@ class ExecutionService:
             self._held.add(held)
             try:
                 outcome = await self._attempts.run(held, attached=held.handle)
-                end = End(held=held, outcome=outcome, wants_more=not self._draining)
-                following = await self._ended.submit(held.task_run.playground_id, end)
+                following = await self._end(held, outcome)
             except asyncio.CancelledError:
                 await asyncio.shield(self._give_back(held))
                 raise
             finally:
                 self._held.remove(held)
             held = None if following is None else HeldTask(task_run=following)
+
+    async def _end(self, held: HeldTask, outcome: Outcome) -> TaskRun | None:
+        """Write what came of it, however long the database is away: what was worked out is not thrown away."""
+        while True:
+            end = End(held=held, outcome=outcome, wants_more=not self._draining)
+            try:
+                return await self._ended.submit(held.task_run.playground_id, end)
+            except DatabaseAwayError:
+                log.warning("execution.end_waits", task_run_id=held.task_run.id.hex, status=str(outcome.status))
+                await asyncio.sleep(RETRY_DELAY)
 
     # ---- transactions, each for all that waits for it
 

@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from app.store.database import DatabaseAwayError
+
 Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -55,6 +57,10 @@ class GroupCommit(Generic[Key, Item, Outcome]):
     async def _commit_group(self, key: Key, group: Sequence[tuple[Item, asyncio.Future[Outcome]]]) -> None:
         try:
             outcomes = await self._commit(key, [item for item, _ in group])
+        except DatabaseAwayError as error:  # it would not answer to each of them either
+            for _, future in group:
+                _fail(future, error)
+            return
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the callers' to hear, each of its own
             if len(group) == 1:
                 _fail(group[0][1], error)

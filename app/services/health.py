@@ -13,7 +13,7 @@ from app.engines.base import Engine, EngineKind
 from app.engines.registry import EngineRegistry
 from app.messaging.bell import Bell
 from app.services.leases import KIND as WORKER
-from app.store.database import Database
+from app.store.database import Database, DatabaseAwayError
 from app.store.unit_of_work import UnitOfWork
 
 SCHEDULER = "SCHEDULER"
@@ -90,7 +90,7 @@ class HealthService:
                 at = utc_now()
                 workers = await unit.workers.count_alive(kind=WORKER, since=at - self._lease)
                 return True, workers, await _scheduler_lag(unit, at)
-        except (SQLAlchemyError, OSError, TimeoutError):
+        except (DatabaseAwayError, SQLAlchemyError, OSError, TimeoutError):
             return False, 0, NEVER
 
 

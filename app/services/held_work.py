@@ -25,6 +25,7 @@ class HeldTask:
     task_run: TaskRun
     engine: Engine | None = None
     handle: Handle | None = None
+    handle_to_store: Handle | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
     lost: bool = False

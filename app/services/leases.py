@@ -20,7 +20,7 @@ from app.domain.identity import utc_now
 from app.messaging.bell import Bell
 from app.models import ReconciliationRun, TaskRun
 from app.services.held_work import HeldWork
-from app.store.database import Database
+from app.store.database import Database, DatabaseAwayError
 from app.store.unit_of_work import UnitOfWork
 
 KIND = "WORKER"
@@ -67,7 +67,7 @@ class Lease:
                 self._news.clear()
                 try:
                     await self.beat()
-                except (SQLAlchemyError, OSError, TimeoutError) as error:
+                except (DatabaseAwayError, SQLAlchemyError, OSError, TimeoutError) as error:
                     log.warning("lease.beat_failed", reason=str(error))
 
     async def beat(self) -> None:

@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.messaging.bell import Bell
+from app.store.database import DatabaseAwayError
 
 Row = TypeVar("Row")
 PAGE = 500
@@ -68,7 +69,7 @@ class Feed(Generic[Row]):
                 self._rung.clear()
                 try:
                     await self._read()
-                except (SQLAlchemyError, OSError, TimeoutError) as error:
+                except (DatabaseAwayError, SQLAlchemyError, OSError, TimeoutError) as error:
                     log.warning("feed.read_failed", topic=self._topic, reason=str(error))
                     await asyncio.sleep(RETRY_DELAY)
                     self._rung.set()
@@ -92,6 +93,7 @@ class Feed(Generic[Row]):
         """Batches of all rows after the position `after`, then of every new one, until the feed is over."""
         cursor = after
         while True:
+            stood = self._at
             over = self._over is not None and await self._over()
             rows = await self._fetch(cursor, PAGE)
             if rows:
@@ -102,9 +104,10 @@ class Feed(Generic[Row]):
                 continue
             if over:
                 return
-            if self._at is not None and self._at > cursor:
-                continue
-            if self._at is None or not self._followers:
+            if self._at is not None and self._at > cursor and self._at != stood:
+                continue  # the reader has found more meanwhile
+            # A reader that stands beyond the last row was led there by a follower whose cursor is no row's.
+            if self._at is None or self._at > cursor or not self._followers:
                 self._at = cursor
             follower = _Follower[Row]()
             self._followers.add(follower)

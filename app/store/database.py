@@ -12,8 +12,10 @@ import structlog
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
+from app.domain.errors import UnavailableError
 from app.domain.events import Outbox
 from app.store.unit_of_work import UnitOfWork
 
@@ -26,6 +28,13 @@ RESTED_SECONDS = 0.5
 RETRIED_CODES = frozenset({1213, 1205, 2006, 2013, 2003, 2002, 1053, 1927, 1020, 0})
 
 log = structlog.get_logger()
+
+
+class DatabaseAwayError(UnavailableError):
+    """The database does not answer, or not in time; later it may."""
+
+    def __init__(self) -> None:
+        super().__init__("The platform's database does not answer; try again in a moment.")
 
 
 class Database:
@@ -70,15 +79,27 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[UnitOfWork]:
-        """Statements that change nothing; each sees what is committed when it runs."""
-        async with self._read_session() as session:
-            yield UnitOfWork(session=session)
+        """Statements that change nothing; each sees what is committed when it runs.
+
+        Raises: DatabaseAwayError.
+        """
+        try:
+            async with self._read_session() as session:
+                yield UnitOfWork(session=session)
+        except PoolTimeoutError as error:
+            raise DatabaseAwayError from error
+        except DBAPIError as error:
+            if is_retriable(error):
+                raise DatabaseAwayError from error
+            raise
 
     async def write(self, work: Callable[[UnitOfWork], Awaitable[Result]]) -> Result:
         """Run `work` in one transaction, then send what it left in the outbox.
 
         `work` runs again after a deadlock or a lost connection, also when the connection was lost in the commit and
         its outcome is unknown: it must recognise what it has already done (by ids made outside, or compare-and-set).
+
+        Raises: DatabaseAwayError.
         """
         for attempt in range(1, WRITE_TRIES + 1):
             try:
@@ -86,9 +107,13 @@ class Database:
                     unit = UnitOfWork(session=session)
                     result = await work(unit)
                     await unit.commit()
+            except PoolTimeoutError as error:
+                raise DatabaseAwayError from error
             except DBAPIError as error:
-                if attempt == WRITE_TRIES or not is_retriable(error):
+                if not is_retriable(error):
                     raise
+                if attempt == WRITE_TRIES:
+                    raise DatabaseAwayError from error
                 log.info("write.retried", attempt=attempt, reason=str(error.orig))
                 await asyncio.sleep(min(1.0, 0.01 * 2**attempt) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             else:

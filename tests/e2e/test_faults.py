@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from subprocess import Popen
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import NewApi
-from tests.support.client import RUN, RUN_EVENTS, Api, positions
-from tests.support.mariadb import MariaDB
+from tests.support.client import RUN, RUN_EVENTS, Api, Socket, positions
+from tests.support.mariadb import MariaDB, prepared_data
 from tests.support.platform import Platform
 from tests.support.processes import Reaper
 from tests.support.redis import RedisServer
@@ -26,12 +26,14 @@ class Deployment:
     """Production in small, whose parts die easily: leases of two seconds, and no grace for a worker that is stopped."""
 
     platform: Platform
-    mariadb: MariaDB
-    redis: RedisServer
+    metadata_server: MariaDB
     metadata: str
+    source_server: MariaDB
     source: str
+    redis: RedisServer
     workers: list["Popen[bytes]"] = field(default_factory=list)
     server: "Popen[bytes] | None" = None
+    scheduler: "Popen[bytes] | None" = None
 
     @property
     def base(self) -> str:
@@ -63,30 +65,41 @@ class Deployment:
     def facts(self, query: str) -> list[tuple[str, ...]]:
         """Rows of the metadata."""
         return [
-            tuple(line.split("\t")) for line in self.mariadb.execute(query, database=self.metadata).splitlines()[1:]
+            tuple(line.split("\t"))
+            for line in self.metadata_server.execute(query, database=self.metadata).splitlines()[1:]
         ]
 
     def pace(self, name: str, seconds: float) -> str:
         """A query that sleeps as long as its row says: a later attempt may be told to be quicker than the first."""
-        self.mariadb.execute(f"REPLACE INTO pace VALUES ('{name}', {seconds})", database=self.source)
+        self.source_server.execute(f"REPLACE INTO pace VALUES ('{name}', {seconds})", database=self.source)
         return f"SELECT sleep(seconds) AS slept FROM pace WHERE name = '{name}'"
 
     def runs_in_engine(self, name: str) -> bool:
         """Whether the query with the pace of this name is running."""
-        return f"WHERE name = '{name}'" in self.mariadb.execute("SHOW FULL PROCESSLIST")
+        return f"WHERE name = '{name}'" in self.source_server.execute("SHOW FULL PROCESSLIST")
+
+
+@pytest.fixture(scope="module")
+def metadata_server(request: pytest.FixtureRequest, reaper: Reaper) -> Iterator[MariaDB]:
+    """A server of this module's own, which may be killed."""
+    assert request.config.cache
+    server = MariaDB(template=prepared_data(request.config.cache.mkdir("mariadb")), reaper=reaper)
+    server.start()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="module")
 async def fragile(
-    tmp_path_factory: pytest.TempPathFactory, reaper: Reaper, mariadb: MariaDB
+    tmp_path_factory: pytest.TempPathFactory, reaper: Reaper, mariadb: MariaDB, metadata_server: MariaDB
 ) -> AsyncIterator[Deployment]:
     redis = RedisServer(reaper=reaper)
     redis.start()
-    metadata, source = mariadb.create_database(), mariadb.create_database()
+    metadata, source = metadata_server.create_database(), mariadb.create_database()
     mariadb.execute("CREATE TABLE pace (name VARCHAR(100) PRIMARY KEY, seconds DOUBLE)", database=source)
     platform = Platform(
         folder=tmp_path_factory.mktemp("fragile"),
-        database_url=mariadb.url(metadata),
+        database_url=metadata_server.url(metadata),
         redis_url=redis.url,
         reaper=reaper,
         DATA_PHANTOM__CONNECTOR__MYSQL__URL=mariadb.url(source),
@@ -94,11 +107,18 @@ async def fragile(
         DATA_PHANTOM__WORKER__LEASE="2s",
         DATA_PHANTOM__WORKER__SHUTDOWN_GRACE="100ms",
     )
-    deployment = Deployment(platform=platform, mariadb=mariadb, redis=redis, metadata=metadata, source=source)
+    deployment = Deployment(
+        platform=platform,
+        metadata_server=metadata_server,
+        metadata=metadata,
+        source_server=mariadb,
+        source=source,
+        redis=redis,
+    )
     try:
         platform.run("migrate")
         deployment.server = platform.serve()
-        platform.start("scheduler")
+        deployment.scheduler = platform.start("scheduler")
         deployment.workers = [platform.start("worker") for _ in range(2)]
         await platform.until_healthy(workers=2, seconds=90)
         yield deployment
@@ -266,6 +286,30 @@ async def test_a_run_that_is_started_while_redis_is_away_runs_when_it_is_back(de
     with deployment.redis.down():
         run = await api.start(playground)
     assert statuses(await ended(api, run), "only") == ["QUEUED", "RUNNING", "SUCCESS"]
+
+
+async def test_a_task_that_ends_while_the_database_is_away_is_not_run_again(deployment: Deployment, api: Api) -> None:
+    run = await three_in_a_row(api, "blind", deployment.pace("blind", 1))
+    async with api.socket() as socket, asyncio.timeout(PATIENCE):
+        following = asyncio.create_task(whole(socket, run))
+        await until(lambda: deployment.runs_in_engine("blind"))
+        deployment.scheduler.send_signal(signal.SIGSTOP)  # it would take the silent workers for dead
+        try:
+            with deployment.metadata_server.down():
+                headers = {"authorization": f"Bearer {api.token}"}
+                answer = await api.http.post("/graphql", json={"query": "{ viewer { id } }"}, headers=headers)
+                assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (503, "UNAVAILABLE")
+                await until(lambda: "execution.end_waits" in deployment.platform.logs())
+            events = await following
+        finally:
+            deployment.scheduler.send_signal(signal.SIGCONT)
+    assert positions(events) == positions(await ended(api, run))
+    assert deployment.attempts("blind") == [("1", "SUCCESS", "")]
+    assert "Traceback" not in deployment.platform.logs()
+
+
+async def whole(socket: Socket, run: str) -> list[dict[str, Any]]:
+    return [e async for payload in socket.subscribe(RUN_EVENTS, id=run) for e in payload["data"]["runEvents"]["events"]]
 
 
 async def test_a_follower_of_a_server_that_is_killed_goes_on_at_its_cursor_on_the_next(

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.domain.errors import ForbiddenError, UnauthenticatedError
+from app.domain.errors import ForbiddenError, UnauthenticatedError, UnavailableError
 from app.graphql.transport.admission import Admission, Authenticate, MakeContext
 from app.graphql.transport.documents import PreparedOperation, Refusal
 from app.graphql.transport.execution import Answer, GraphQLExecutor
@@ -59,7 +59,9 @@ class GraphQLHTTP:
                 answer = _refusal(request, error)
             except Exception as error:  # noqa: BLE001  # the process's edge: no client may see a traceback
                 masked = self._executor.mask.exception(error, method=request.method)
-                answer = _json(request, {"errors": [masked]}, HTTPStatus.INTERNAL_SERVER_ERROR)
+                away = isinstance(error, UnavailableError)
+                status = HTTPStatus.SERVICE_UNAVAILABLE if away else HTTPStatus.INTERNAL_SERVER_ERROR
+                answer = _json(request, {"errors": [masked]}, status)
             if isinstance(answer, Response):
                 await answer(scope, receive, send)
             else:
