@@ -8,7 +8,7 @@ import structlog
 
 from app.settings import LogFormat, LogSettings
 
-QUIET = ("alembic", "arq", "asyncio", "httpx", "uvicorn", "websockets", "aiosqlite", "asyncmy")
+QUIET = ("alembic", "arq", "asyncio", "httpx", "uvicorn", "websockets", "aiosqlite")
 
 
 def configure_logging(settings: LogSettings, *, quiet: bool = False) -> None:
@@ -40,5 +40,6 @@ def configure_logging(settings: LogSettings, *, quiet: bool = False) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.getLogger("asyncmy").setLevel(logging.ERROR)  # it repeats every note of the server as a warning
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

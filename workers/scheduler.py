@@ -20,6 +20,7 @@ from app.store.database import DatabaseAwayError
 
 SWEEP_INTERVAL = timedelta(seconds=1)
 LONGEST_SLEEP = timedelta(seconds=1)  # an edited schedule is seen at the next look, by an index that costs nothing
+UNFINISHED = timedelta(days=2)  # an output that nobody has written to for so long belongs to a process that is gone
 
 log = structlog.get_logger()
 
@@ -28,6 +29,7 @@ class SchedulerProcess:
     def __init__(self, process: ProcessContext) -> None:
         settings = process.settings
         self._id = new_id()
+        self._outputs = process.outputs
         self._schedules = ScheduleService(
             database=process.database, min_interval=settings.concurrency_config.min_execution_interval
         )
@@ -46,6 +48,7 @@ class SchedulerProcess:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         await self._lease.register()
+        await self._outputs.discard_partial(older_than=UNFINISHED)
         tasks = [
             asyncio.create_task(self._lease.keep(), name="scheduler lease"),
             asyncio.create_task(self._fire(), name="scheduler"),

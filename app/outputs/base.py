@@ -7,7 +7,7 @@ is an InvalidError; a location where nothing lies is a NotFoundError.
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
@@ -81,6 +81,9 @@ class OutputStore(Protocol):
 
     async def preview(self, location: str, *, format: OutputFormat, delimiter: str, limit: int) -> PreviewTable:
         """The first `limit` rows; only the start of the file is read."""
+
+    async def discard_partial(self, *, older_than: timedelta) -> int:
+        """Remove what killed processes left unfinished; gives how many files that were."""
 
     async def delete(self, prefix: str) -> None:
         """Remove the file, or the folder with all that is in it; nothing there is no error."""
