@@ -51,8 +51,8 @@ class Bell:
     @asynccontextmanager
     async def listening(self, topic: str, listener: Listener) -> AsyncIterator[None]:
         """Call `listener` at every ring of the topic; a ring sent after the block was entered is heard."""
-        await self._listen(topic, listener)
         try:
+            await self._listen(topic, listener)
             yield
         finally:
             await self._unlisten(topic, listener)
