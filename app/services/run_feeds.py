@@ -27,9 +27,12 @@ class RunFeeds:
         """
         async with self._database.read() as unit:
             run = await unit.runs.get(run_id, owner_id=viewer.user_id)
-        if run is None:
+            playground = None if run is None else await unit.playgrounds.get(run.playground_id)
+        if run is None or playground is None:
             raise not_found("run", path=("runId",))
-        playground_id = run.playground_id
+        playground_id = playground.id
+        if after is not None:  # a cursor beyond the last event would hide the run's end
+            after = min(after, playground.event_sequence)
 
         async def fetch(position: int, limit: int) -> Sequence[Event]:
             async with self._database.read() as unit:

@@ -16,12 +16,13 @@ from app.domain.status import RunStatus, RunTrigger
 from app.models import Playground
 from app.services.playgrounds import schedule_of
 from app.services.runs import Launch, snapshot
-from app.store.database import Database
+from app.store.database import Database, DatabaseAwayError
 from app.store.ledger import Ledger
 from app.store.unit_of_work import UnitOfWork
 
 BATCH = 200
 ON_TIME = timedelta(seconds=60)  # a fire later than this was missed: nothing was running when it was due
+LOOK_AGAIN = timedelta(minutes=5)
 MAX_CATCHUP = 1_000
 
 log = structlog.get_logger()
@@ -50,10 +51,24 @@ class ScheduleService:
                 await self._fire(playground, at)
             except IntegrityError:
                 log.info("schedule.fired_elsewhere", playground_id=playground.id.hex)
+            except DatabaseAwayError:
+                raise
             except DomainError as error:
                 log.warning("schedule.refused", playground_id=playground.id.hex, reason=error.message)
+                await self._postpone(playground, at)
         async with self._database.read() as unit:
             return Tick(fired=len(due), next_fire_at=await unit.playgrounds.next_fire_at())
+
+    async def _postpone(self, playground: Playground, at: datetime) -> None:
+        """Look at a schedule that cannot be read (any more) again in a while: it would be due at every look."""
+        expected = playground.next_fire_at
+        if expected is None:
+            return
+
+        async def work(unit: UnitOfWork) -> None:
+            await unit.playgrounds.move_fire(playground.id, expected=expected, next_fire_at=at + LOOK_AGAIN)
+
+        await self._database.write(work)
 
     async def _fire(self, playground: Playground, at: datetime) -> None:
         run_id = new_id()
