@@ -22,7 +22,7 @@ from app.processes import MigrationMissingError
 from app.settings import Settings, SettingsError
 from app.start import DataFolderError, StartOptions, start_all
 from app.store.database import Database
-from app.store.migration import MigrationLockError
+from app.store.migration import MetadataUnreachableError, MigrationLockError
 from app.store.migration import migrate as migrate_engine
 from app.web.server import ServerStartError
 
@@ -133,6 +133,7 @@ def _run(work: Coroutine[Any, Any, int | None]) -> None:
         ServerStartError,
         MigrationMissingError,
         MigrationLockError,
+        MetadataUnreachableError,
         EmbeddedRedisError,
         DataFolderError,
         DemoDataMissingError,

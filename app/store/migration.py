@@ -1,5 +1,7 @@
 """Bringing the metadata database up to this version's tables, and telling whether it is."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from alembic import command
@@ -8,7 +10,8 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import app.models.migrations
 from app.models import Base
@@ -21,20 +24,41 @@ class MigrationLockError(Exception):
     """Another process has been migrating for too long."""
 
 
+class MetadataUnreachableError(Exception):
+    """There is no connection to the metadata database; the message says why."""
+
+
 async def migrate(engine: AsyncEngine) -> tuple[str | None, str]:
     """Upgrade to the newest revision; gives the revisions before and after. Two at once come one after the other.
 
-    Raises: MigrationLockError.
+    Raises: MetadataUnreachableError, MigrationLockError.
     """
-    async with engine.connect() as connection:
+    async with _connected(engine) as connection:
         before = await connection.run_sync(_upgrade)
         await connection.commit()
     return before, head()
 
 
 async def current(engine: AsyncEngine) -> str | None:
-    async with engine.connect() as connection:
+    """Raises: MetadataUnreachableError."""
+    async with _connected(engine) as connection:
         return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    try:
+        connection = await engine.connect()
+    except DBAPIError as error:
+        reason = error.orig.args[-1] if error.orig is not None and error.orig.args else error
+        raise MetadataUnreachableError(
+            f"The metadata database {engine.url.render_as_string()} cannot be used: {reason}. Check that it runs, and "
+            f"url, user and password of meta_store."
+        ) from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def head() -> str:

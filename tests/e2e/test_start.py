@@ -90,9 +90,11 @@ def test_the_demo_runs_in_a_fresh_folder_and_again_in_the_same(tmp_path: Path) -
     assert re.findall(same, again.stdout) == re.findall(same, first.stdout)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_stops_everything_and_leaves_no_child_behind(platform: Platform, number: signal.Signals) -> None:
-    process = platform.start_embedded()
+@pytest.mark.parametrize(("number", "options"), [(signal.SIGINT, ()), (signal.SIGTERM, ("--no-demo",))])
+async def test_a_signal_stops_everything_and_leaves_no_child_behind(
+    platform: Platform, number: signal.Signals, options: tuple[str, ...]
+) -> None:
+    process = platform.start_embedded(*options)
     await platform.until_log(process, "Ctrl-C stops everything.", seconds=ONCE_SECONDS)
     family = children_of(process.pid)
     folder = redis_folder(family)
@@ -149,3 +151,15 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert str(tmp_path / "file") in done.stderr
+
+
+@pytest.mark.parametrize("part", ["serve", "migrate"])
+def test_a_database_that_does_not_answer_is_told_in_a_sentence(tmp_path: Path, part: str) -> None:
+    url = f"mariadb+asyncmy://ada:lovelace@127.0.0.1:{free_port()}/phantom"
+    platform = Platform(folder=tmp_path, database_url=url, redis_url="redis://127.0.0.1:9/0")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        platform.run(part)
+    assert failed.value.returncode == 1
+    assert "Check that it runs, and url, user and password of meta_store." in failed.value.stderr
+    for secret in ("Traceback", "lovelace"):
+        assert secret not in failed.value.stderr
