@@ -224,7 +224,7 @@ class AccountService:
 
 def checked_email(email: str) -> str:
     email = email.strip().lower()
-    if len(email) > MAX_EMAIL_LENGTH or EMAIL.fullmatch(email) is None:
+    if len(email) > MAX_EMAIL_LENGTH or not email.isprintable() or EMAIL.fullmatch(email) is None:
         raise InvalidError("This is not an e-mail address.", path=("email",))
     return email
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
-from app.domain.errors import ConflictError, DomainError, NotFoundError, TakenError
+from app.domain.errors import ConflictError, DomainError, InvalidError, NotFoundError, TakenError
 from app.domain.identity import Viewer, new_id, utc_now
 from app.domain.schedule import Schedule
 from app.engines.registry import EngineRegistry
@@ -90,7 +90,7 @@ class PlaygroundService:
             if ledger is None and tried:
                 return  # this very deletion was committed, and the connection lost before it was told
             if ledger is None or ledger.playground.owner_id != viewer.user_id:
-                raise not_found("playground")
+                raise not_found("playground", path=("playgroundId",))
             if ledger.playground.active_run_id is not None:
                 raise ConflictError("A run of this playground is on; cancel it, or wait for its end, then delete.")
             locations = await unit.playgrounds.output_locations(playground_id)
@@ -107,6 +107,9 @@ class PlaygroundService:
             return await unit.playgrounds.get(playground_id, owner_id=viewer.user_id)
 
     async def page(self, viewer: Viewer, request: PageRequest, *, search: str | None = None) -> Page[Playground]:
+        """Raises: InvalidError."""
+        if search is not None and "\0" in search:
+            raise InvalidError("A name holds no NUL character, so nothing can be found by one.", path=("search",))
         async with self._database.read() as unit:
             return await unit.playgrounds.page(viewer.user_id, request, search=search)
 
@@ -172,7 +175,7 @@ def _schedule_columns(schedule: Schedule | None) -> dict[str, Any]:
 async def _found(unit: UnitOfWork, viewer: Viewer, playground_id: UUID) -> Playground:
     playground = await unit.playgrounds.get(playground_id, owner_id=viewer.user_id)
     if playground is None:
-        raise not_found("playground")
+        raise not_found("playground", path=("playgroundId",))
     return playground
 
 

@@ -184,7 +184,7 @@ async def _locked(unit: UnitOfWork, viewer: Viewer, playground_id: UUID, *, path
 async def _found(unit: UnitOfWork, viewer: Viewer, task_id: UUID) -> Task:
     task = await unit.tasks.get(task_id, owner_id=viewer.user_id)
     if task is None:
-        raise not_found("task")
+        raise not_found("task", path=("taskId",))
     return task
 
 

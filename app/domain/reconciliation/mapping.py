@@ -22,17 +22,19 @@ def check_mapping(mapping: Sequence[ColumnMapping]) -> None:
     if not mapping:
         raise InvalidError("Map at least one column of the left side to one of the right.", path=("mapping",))
     for side, names in (("left", [pair.left for pair in mapping]), ("right", [pair.right for pair in mapping])):
+        seen: set[str] = set()
         for position, name in enumerate(names):
             if not name:
                 raise InvalidError(
                     f"Column pair {position + 1} has no name for the {side} side.",
                     path=("mapping", str(position), side),
                 )
-            if name in names[:position]:
+            if name in seen:
                 raise InvalidError(
                     f"The {side} column {name!r} is mapped twice: keep one of its pairs.",
                     path=("mapping", str(position), side),
                 )
+            seen.add(name)
 
 
 def find_columns(names: Sequence[str], header: Sequence[str | None], *, side: str, path_side: str) -> tuple[int, ...]:
