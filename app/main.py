@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from app.context import ProcessContext
-from app.graphql.context import RequestContext
+from app.domain.errors import UnauthenticatedError
+from app.graphql.context import Rejected, RequestContext
 from app.graphql.schema import build_schema
 from app.graphql.transport.admission import Admission, Authenticate, bearer_token
 from app.graphql.transport.execution import GraphQLExecutor
@@ -50,6 +51,8 @@ def create_app(process: ProcessContext) -> Application:
     authenticate = _authenticator(services.accounts)
 
     def make_context(_connection: HTTPConnection, admission: Admission) -> RequestContext:
+        if isinstance(admission.viewer, Rejected):
+            return RequestContext(services=services, viewer=None, rejected=admission.viewer)
         return RequestContext(services=services, viewer=admission.viewer)
 
     async def graphiql(_request: Request) -> Response:
@@ -116,7 +119,12 @@ def _authenticator(accounts: AccountService) -> Authenticate:
         token = bearer_token(connection, payload)
         if token is None:
             return Admission()
-        viewer = await accounts.authenticate(token)
+        try:
+            viewer = await accounts.authenticate(token)
+        except UnauthenticatedError as error:
+            if payload is not None:
+                raise  # a socket is for what wants a token
+            return Admission(viewer=Rejected(reason=str(error)))  # a client may send the old one to refreshSession
         return Admission(viewer=viewer, viewer_key=viewer.user_id, expires_at=viewer.expires_at)
 
     return authenticate

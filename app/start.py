@@ -1,9 +1,10 @@
 """The embedded mode: everything in one process and one data folder, with the demo shown in the terminal."""
 
 import asyncio
+import fcntl
 import os
-from collections.abc import Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +73,7 @@ async def _run(options: StartOptions, console: Console) -> int:
     console.print("[bold]Data Phantom[/bold]")
     console.print(f"  data folder  {data_dir}")
     async with AsyncExitStack() as stack:
+        stack.enter_context(_alone_in(data_dir))
         if settings.redis.url is None:
             settings = settings.with_redis(await stack.enter_async_context(embedded_redis()))
         tables: Mapping[str, RegisteredTable] = registered_tables(data_dir / "demo") if options.demo else {}
@@ -107,3 +109,19 @@ def _made(folder: Path) -> Path:
             f"The data folder {folder} may not be written by this user. Choose another by --data-dir."
         )
     return folder
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder for this start alone: a second one would have a Redis of its own, and neither heard the other.
+
+    Raises: DataFolderError.
+    """
+    with (folder / "start.lock").open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataFolderError(
+                f"Another start is running on {folder}. Stop that one, or choose another folder by --data-dir."
+            ) from error
+        yield

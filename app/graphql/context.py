@@ -12,10 +12,18 @@ from app.domain.identity import Viewer
 from app.graphql.loaders import Loaders
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rejected:
+    """A token that is not good (any more): its bearer may still sign in or refresh, and is told why of all else."""
+
+    reason: str
+
+
 @dataclass(kw_only=True)
 class RequestContext:
     services: Services
     viewer: Viewer | None
+    rejected: Rejected | None = None
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
@@ -28,9 +36,15 @@ class RequestContext:
 
     def signed_in(self) -> Viewer:
         """Raises: UnauthenticatedError."""
+        self.refuse_rejected()
         if self.viewer is None:
             raise UnauthenticatedError("Sign in first: send `Authorization: Bearer …` with the access token of login.")
         return self.viewer
+
+    def refuse_rejected(self) -> None:
+        """Raises: UnauthenticatedError where a token was sent that is not good."""
+        if self.rejected is not None:
+            raise UnauthenticatedError(self.rejected.reason)
 
 
 Info: TypeAlias = strawberry.Info[RequestContext, None]

@@ -92,3 +92,15 @@ async def test_nothing_of_another_account_is_seen_or_changed(
     async with stranger.socket() as socket:
         with pytest.raises(RefusedError, match="NOT_FOUND"):
             await anext(socket.subscribe(RUN_EVENTS, id=run))
+
+
+async def test_a_token_that_is_not_good_stands_in_nobodys_way_to_a_new_session(
+    deployment: Deployment, new_api: NewApi, name: Callable[[], str]
+) -> None:
+    api = new_api(deployment)
+    session = await api.sign_up(name())
+    api.token = "ended long ago"
+    assert await refusal(api, VIEWER) == "UNAUTHENTICATED"
+    fresh = await api.call(REFRESH, i={"refreshToken": session["refreshToken"]})
+    api.token = fresh["session"]["accessToken"]
+    assert await api.call(VIEWER)

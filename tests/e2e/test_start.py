@@ -1,6 +1,7 @@
 """`data-phantom start`: the demo in one command, a folder that is used again, and an end that leaves nothing behind."""
 
 import asyncio
+import fcntl
 import re
 import signal
 import socket
@@ -21,7 +22,18 @@ INTERRUPTED = 130
 
 def start_once(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [PROGRAM, "start", "--once", "--data-dir", str(folder), "--port", str(free_port()), *arguments],
+        [
+            PROGRAM,
+            "start",
+            "--once",
+            "--data-dir",
+            str(folder),
+            "--port",
+            str(free_port()),
+            "--health-port",
+            str(free_port()),
+            *arguments,
+        ],
         env={**plain_environment(), "COLUMNS": "200"},
         capture_output=True,
         text=True,
@@ -163,3 +175,30 @@ def test_a_database_that_does_not_answer_is_told_in_a_sentence(tmp_path: Path, p
     assert "Check that it runs, and url, user and password of meta_store." in failed.value.stderr
     for secret in ("Traceback", "lovelace"):
         assert secret not in failed.value.stderr
+
+
+def test_a_second_start_on_the_same_folder_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with (tmp_path / "start.lock").open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        ended = subprocess.run(
+            [
+                PROGRAM,
+                "start",
+                "--once",
+                "--no-demo",
+                "--data-dir",
+                str(tmp_path),
+                "--port",
+                str(free_port()),
+                "--health-port",
+                str(free_port()),
+            ],
+            env=plain_environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert "Another start is running on" in ended.stderr
+    assert "Traceback" not in ended.stderr
