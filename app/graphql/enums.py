@@ -1,6 +1,9 @@
 """The vocabularies of the domain as enums of the schema; imported before any type that uses one."""
 
+from enum import Enum
+
 import strawberry
+from strawberry.types.enum import has_enum_definition
 
 from app.domain.errors import ErrorCode
 from app.domain.outputs import OutputFormat
@@ -12,19 +15,107 @@ from app.domain.status import ReconciliationStatus, RunStatus, RunTrigger, TaskR
 from app.domain.tasks import TaskType
 from app.models import Role
 
-strawberry.enum(TaskType, name="TaskType", description="The language of a task's text.")
-strawberry.enum(
-    CatchupPolicy, name="CatchupPolicy", description="What to do with fire times missed while nothing was running."
+
+def _describe(vocabulary: type[Enum], description: str, **members: str) -> None:
+    """Make an enum of the schema, every member described.
+
+    strawberry would have the descriptions in the members themselves, and the domain knows nothing of it.
+    """
+    strawberry.enum(vocabulary, name=vocabulary.__name__, description=description)
+    if set(members) != set(vocabulary.__members__) or not has_enum_definition(vocabulary):
+        raise AssertionError(f"{vocabulary.__name__} has other members than are described")
+    for value in vocabulary.__strawberry_definition__.values:
+        value.description = members[value.name]
+
+
+_describe(
+    TaskType,
+    "The language of a task's text.",
+    HIVE="HiveQL.",
+    PRESTO="SQL as Presto and Trino speak it.",
+    SPARK_SQL="SQL as Spark speaks it.",
+    PYSPARK="A Python script that uses PySpark.",
+    MYSQL="SQL as MySQL and MariaDB speak it.",
 )
-strawberry.enum(PlaygroundStatus, name="PlaygroundStatus", description="Whether a run is on.")
-strawberry.enum(RunTrigger, name="RunTrigger", description="Why a run was started.")
-strawberry.enum(RunStatus, name="RunStatus", description="Where a run stands.")
-strawberry.enum(TaskRunStatus, name="TaskRunStatus", description="Where a task run stands.")
-strawberry.enum(OutputFormat, name="OutputFormat", description="How an output is written.")
-strawberry.enum(Role, name="Role", description="What an account may do.")
-strawberry.enum(
-    ReconciliationMethod, name="ReconciliationMethod", description="How the answer is found; it is the same by both."
+_describe(
+    CatchupPolicy,
+    "What to do with fire times missed while nothing was running.",
+    SKIP="Leave them out.",
+    LATEST="Run once, for the latest of them.",
+    ALL="Run once for each of them, the oldest first.",
 )
-strawberry.enum(ReconciliationStatus, name="ReconciliationStatus", description="Where a reconciliation run stands.")
-strawberry.enum(DifferenceKind, name="DifferenceKind", description="How a row differs, or that it does not.")
-strawberry.enum(ErrorCode, name="ErrorCode", description="What kind of refusal it is.")
+_describe(PlaygroundStatus, "Whether a run is on.", IDLE="No run is on.", RUNNING="A run is on, or waits for a worker.")
+_describe(
+    RunTrigger,
+    "Why a run was started.",
+    SCHEDULED="A fire time of the playground's schedule had come.",
+    AD_HOC="Somebody asked for all tasks.",
+    LIMITED="Somebody asked for certain tasks.",
+    RESUME="Somebody asked to go on with a run that had ended.",
+)
+_describe(
+    RunStatus,
+    "Where a run stands.",
+    PENDING="It waits for a worker.",
+    RUNNING="Its tasks are being run.",
+    SUCCESS="It has ended, and nothing failed.",
+    PARTIAL_SUCCESS="It has ended; some tasks succeeded and some did not.",
+    FAILED="It has ended, and nothing succeeded.",
+    CANCELLED="It was cancelled before everything was done, or its fire was skipped.",
+)
+_describe(
+    TaskRunStatus,
+    "Where a task run stands.",
+    PENDING="It waits for its parents.",
+    QUEUED="It waits for a worker, or for the time of its next attempt.",
+    RUNNING="An engine works on it.",
+    SUCCESS="It has an output.",
+    FAILED="It has failed, and is not tried again.",
+    UPSTREAM_FAILED="Something that it depends on failed, so it was not run.",
+    SKIPPED="It was left out of a limited run.",
+    CANCELLED="It was cut short, or never begun, because its run was cancelled.",
+)
+_describe(OutputFormat, "How an output is written.", CSV="Text by RFC 4180, with a header.", PARQUET="Apache Parquet.")
+_describe(
+    Role,
+    "What an account may do.",
+    ADMIN="What a user may; for whoever runs the platform.",
+    USER="Everything with what is its own, and nothing with what is another's.",
+)
+_describe(
+    ReconciliationMethod,
+    "How the answer is found; it is the same by both.",
+    EXACT="Both sides are held in memory.",
+    BLOOM="Bloom filters find the candidates, which are then compared exactly in bounded memory.",
+)
+_describe(
+    ReconciliationStatus,
+    "Where a reconciliation run stands.",
+    PENDING="It waits for a worker.",
+    RUNNING="The two sides are being compared.",
+    SUCCESS="It has a result, whether the sides match or not.",
+    FAILED="The sides could not be compared.",
+    CANCELLED="It was cancelled.",
+)
+_describe(
+    DifferenceKind,
+    "How a row differs, or that it does not.",
+    LEFT_ONLY="Only the left side has it.",
+    RIGHT_ONLY="Only the right side has it.",
+    CHANGED="Both sides have the key, with other values.",
+    COMMON="Both sides have it.",
+)
+_describe(
+    ErrorCode,
+    "What kind of refusal it is.",
+    INVALID="A value cannot be; the path names it.",
+    NOT_FOUND="There is no such object, or it is not yours.",
+    CONFLICT="Something else is in the way now, such as a run that is on.",
+    CYCLE="The edges would close a cycle.",
+    ILLEGAL_STATE="The object has gone past the state in which this can be done.",
+    TAKEN="The name is in use.",
+    BAD_CREDENTIALS="The address or the password is wrong.",
+    EXPIRED="The token or link does not work any more.",
+    TOO_LARGE="The value is longer, or there are more of them, than is taken.",
+    UNAVAILABLE="A part of the platform that is needed does not answer now.",
+)

@@ -10,6 +10,8 @@ from app.context import Services
 from app.domain.status import TaskRunStatus
 from app.models import Playground, Reconciliation, ReconciliationRun, Run, Task, TaskEdge, TaskRun, User
 
+KEYS_AT_ONCE = 10_000  # SQLite takes 32,766 parameters a statement
+
 Value = TypeVar("Value")
 Batch = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, Value]]]
 
@@ -19,7 +21,7 @@ def _loader(batch: Batch[Value]) -> DataLoader[UUID, Value | None]:
         found = await batch(keys)
         return [found.get(key) for key in keys]
 
-    return DataLoader(load_fn=load)
+    return DataLoader(load_fn=load, max_batch_size=KEYS_AT_ONCE)
 
 
 class Loaders:

@@ -282,7 +282,7 @@ class RunEventBatch:
 @strawberry.type(description="A line of a task run's log.")
 class LogLine:
     at: datetime = strawberry.field(description="When it was written.")
-    stream: str = strawberry.field(description="stdout, stderr or engine.")
+    stream: str = strawberry.field(description="Where it was written: stdout, stderr or engine.")
     text: str = strawberry.field(description="The line.")
     attempt: int = strawberry.field(description="The attempt that wrote it.")
 
