@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -21,6 +22,7 @@ Row = TypeVar("Row")
 PAGE = 500
 BACKLOG = 64  # batches that may wait for one follower
 RETRY_DELAY = 1.0
+SHARED_SECONDS = 0.25  # a server that comes back is asked for the same by all its clients at once
 
 log = structlog.get_logger()
 
@@ -29,12 +31,13 @@ Encoded = dict[Hashable, bytes | asyncio.Task[bytes]]
 
 
 class Batch(Generic[Row]):
-    """Rows that are told together; followers of the same selection share its encoded form."""
+    """All rows after a position, up to the cursor, told together; who selects the same shares their encoded form."""
 
-    __slots__ = ("cursor", "encoded", "rows")
+    __slots__ = ("after", "cursor", "encoded", "rows")
 
-    def __init__(self, rows: Sequence[Row], cursor: int) -> None:
+    def __init__(self, rows: Sequence[Row], *, after: int, cursor: int) -> None:
         self.rows = rows
+        self.after = after
         self.cursor = cursor
         self.encoded: Encoded = {}
 
@@ -58,6 +61,7 @@ class Feed(Generic[Row]):
         self._followers: set[_Follower[Row]] = set()
         self._rung = asyncio.Event()
         self._at: int | None = None
+        self._pages: dict[int, asyncio.Task[_Page[Row]]] = {}
         self.users = 0
 
     async def run(self, ready: asyncio.Event) -> None:
@@ -77,16 +81,17 @@ class Feed(Generic[Row]):
     async def _read(self) -> None:
         while self._at is not None:
             over = self._over is not None and await self._over()
-            rows = await self._fetch(self._at, PAGE)
+            after = self._at
+            rows = await self._fetch(after, PAGE)
             if rows:
-                batch = Batch(rows, self._position(rows[-1]))
+                batch = Batch(rows, after=after, cursor=self._position(rows[-1]))
                 self._at = batch.cursor
                 for follower in self._followers:
                     follower.push(batch)
             if len(rows) < PAGE:
                 if over:
                     for follower in self._followers:
-                        follower.finish()
+                        follower.finish(self._at)
                 return
 
     async def follow(self, after: int) -> AsyncGenerator[Batch[Row]]:
@@ -94,17 +99,16 @@ class Feed(Generic[Row]):
         cursor = after
         while True:
             stood = self._at
-            over = self._over is not None and await self._over()
-            rows = await self._fetch(cursor, PAGE)
-            if rows:
-                batch = Batch(rows, self._position(rows[-1]))
-                cursor = batch.cursor
-                yield batch
-            if len(rows) == PAGE:
-                continue
-            if over:
+            page = await self._page(cursor)
+            if page.batch is not None:
+                cursor = page.batch.cursor
+                yield page.batch
+                if len(page.batch.rows) == PAGE:
+                    continue
+            if page.over:
                 return
             if self._at is not None and self._at > cursor and self._at != stood:
+                self._pages.pop(cursor, None)
                 continue  # the reader has found more meanwhile
             # A reader that stands beyond the last row was led there by a follower whose cursor is no row's.
             if self._at is None or self._at > cursor or not self._followers:
@@ -114,14 +118,34 @@ class Feed(Generic[Row]):
             self._rung.set()  # a row that came between the look and the attachment is read now
             try:
                 async for batch in follower.batches():
+                    if batch.after > cursor:
+                        break  # the reader stood further on: what lies between is caught up with
                     fresh = self._past(cursor, batch)
                     if fresh is not None:
                         cursor = fresh.cursor
                         yield fresh
+                if follower.finished_at is not None and follower.finished_at <= cursor:
+                    return
             finally:
                 self._followers.discard(follower)
-            if follower.finished:
-                return
+            self._pages.pop(cursor, None)  # it led here; the next look is a new one
+
+    async def _page(self, after: int) -> "_Page[Row]":
+        """What comes after a position; those who ask at the same moment share the look, and what is made of it."""
+        asked = self._pages.get(after)
+        if asked is None:
+            asked = self._pages[after] = asyncio.create_task(self._look(after), name=f"page of {self._topic}")
+            asyncio.get_running_loop().call_later(SHARED_SECONDS, self._forget, after, asked)
+        return await asyncio.shield(asked)  # one who goes away takes nothing from the others
+
+    def _forget(self, after: int, asked: "asyncio.Task[_Page[Row]]") -> None:
+        if self._pages.get(after) is asked:
+            del self._pages[after]
+
+    async def _look(self, after: int) -> "_Page[Row]":
+        over = self._over is not None and await self._over()
+        rows = await self._fetch(after, PAGE)
+        return _Page(over=over, batch=Batch(rows, after=after, cursor=self._position(rows[-1])) if rows else None)
 
     def _past(self, cursor: int, batch: Batch[Row]) -> Batch[Row] | None:
         """What of a batch lies past the cursor: a reader that stood behind tells again what was caught up with."""
@@ -129,7 +153,16 @@ class Feed(Generic[Row]):
             return None
         if self._position(batch.rows[0]) > cursor:
             return batch
-        return Batch([row for row in batch.rows if self._position(row) > cursor], batch.cursor)
+        rows = [row for row in batch.rows if self._position(row) > cursor]
+        return Batch(rows, after=cursor, cursor=batch.cursor)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Page(Generic[Row]):
+    """Rows found at one look; `over` was asked before them."""
+
+    over: bool
+    batch: Batch[Row] | None
 
 
 class _Follower(Generic[Row]):
@@ -139,10 +172,11 @@ class _Follower(Generic[Row]):
         self._waiting: deque[Batch[Row]] = deque()
         self._news = asyncio.Event()
         self._overflown = False
-        self.finished = False
+        self.finished_at: int | None = None
 
-    def finish(self) -> None:
-        self.finished = True
+    def finish(self, at: int) -> None:
+        """No row will come after the position `at`."""
+        self.finished_at = at
         self._news.set()
 
     def push(self, batch: Batch[Row]) -> None:
@@ -159,7 +193,7 @@ class _Follower(Generic[Row]):
             self._news.clear()
             while self._waiting and not self._overflown:
                 yield self._waiting.popleft()
-            if self.finished and not self._waiting:
+            if self.finished_at is not None and not self._waiting:
                 return
 
 
