@@ -110,25 +110,35 @@ class Feed(Generic[Row]):
             if self._at is not None and self._at > cursor and self._at != stood:
                 self._pages.pop(cursor, None)
                 continue  # the reader has found more meanwhile
-            # A reader that stands beyond the last row was led there by a follower whose cursor is no row's.
-            if self._at is None or self._at > cursor or not self._followers:
-                self._at = cursor
-            follower = _Follower[Row]()
-            self._followers.add(follower)
-            self._rung.set()  # a row that came between the look and the attachment is read now
+            follower = self._attach(cursor)
             try:
-                async for batch in follower.batches():
-                    if batch.after > cursor:
-                        break  # the reader stood further on: what lies between is caught up with
-                    fresh = self._past(cursor, batch)
-                    if fresh is not None:
-                        cursor = fresh.cursor
-                        yield fresh
+                async for batch in self._fresh(follower, cursor):
+                    cursor = batch.cursor
+                    yield batch
                 if follower.finished_at is not None and follower.finished_at <= cursor:
                     return
             finally:
                 self._followers.discard(follower)
             self._pages.pop(cursor, None)  # it led here; the next look is a new one
+
+    def _attach(self, cursor: int) -> "_Follower[Row]":
+        # A reader that stands beyond the last row was led there by a follower whose cursor is no row's.
+        if self._at is None or self._at > cursor or not self._followers:
+            self._at = cursor
+        follower = _Follower[Row]()
+        self._followers.add(follower)
+        self._rung.set()  # a row that came between the look and the attachment is read now
+        return follower
+
+    async def _fresh(self, follower: "_Follower[Row]", cursor: int) -> AsyncGenerator[Batch[Row]]:
+        """What the reader hands over, without what is known already, until it overflows, ends, or leaves a gap."""
+        async for batch in follower.batches():
+            if batch.after > cursor:
+                return  # the reader stood further on: what lies between is caught up with
+            fresh = self._past(cursor, batch)
+            if fresh is not None:
+                cursor = fresh.cursor
+                yield fresh
 
     async def _page(self, after: int) -> "_Page[Row]":
         """What comes after a position; those who ask at the same moment share the look, and what is made of it."""
