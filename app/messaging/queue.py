@@ -116,6 +116,13 @@ class QueueWorker(Worker):
         await self.pool.zrem(self.queue_name, job_id)
         await super().run_job(job_id, score)
 
+    def _release_sem_dec_counter_on_complete(self) -> None:
+        """arq's note that a job has ended: a worker that was full looks at once for what waits."""
+        full = self.job_counter >= self.max_jobs
+        super()._release_sem_dec_counter_on_complete()
+        if full:
+            self._wake.set()
+
     async def _wait(self) -> None:
         try:
             async with asyncio.timeout(POLL_INTERVAL.total_seconds()):
