@@ -117,7 +117,7 @@ class QueueWorker(Worker):
         await super().run_job(job_id, score)
 
     def _release_sem_dec_counter_on_complete(self) -> None:
-        """arq's note that a job has ended: a worker that was full looks at once for what waits."""
+        """A job has ended: a worker that was full looks at once for what waits."""
         full = self.job_counter >= self.max_jobs
         super()._release_sem_dec_counter_on_complete()
         if full:
