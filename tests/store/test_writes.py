@@ -85,6 +85,7 @@ async def test_what_is_wrong_in_itself_is_not_tried_again(bench: Workbench) -> N
         assert len(tries) == 1
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_trying_ends(bench: Workbench) -> None:
     tries: list[int] = []
 
@@ -215,6 +216,7 @@ TABLES = (
 )
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("name", MUTATIONS)
 async def test_a_mutation_whose_commit_lost_its_answer_is_done_once(
     bench: Workbench, name: str, monkeypatch: pytest.MonkeyPatch

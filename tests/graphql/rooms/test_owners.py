@@ -55,15 +55,12 @@ async def test_without_a_token_nothing_but_the_open_fields_answers(site: Site, w
         assert "errors" not in answer, field
 
 
-@pytest.mark.parametrize("token", ["", "x", "a.b.c", "Bearer", "\u00e9", "e" * 5000])
-async def test_a_token_that_is_none_is_refused_also_where_none_is_wanted(site: Site, token: str) -> None:
-    headers = {"authorization": f"Bearer {token}".encode("latin-1")}
-    response = await site.nobody.http.post("/graphql", json={"query": "{ viewer { id } }"}, headers=headers)
-    answer = response.json()
-    if token:
-        assert _codes(answer) == ["UNAUTHENTICATED"]
-    else:
-        assert "errors" not in answer or _codes(answer) == ["UNAUTHENTICATED"]
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_token_that_is_none_is_refused_also_where_none_is_wanted(site: Site) -> None:
+    for token in ("x", "a.b.c", "Bearer", "\u00e9", "e" * 5000):
+        headers = {"authorization": f"Bearer {token}".encode("latin-1")}
+        response = await site.nobody.http.post("/graphql", json={"query": "{ viewer { id } }"}, headers=headers)
+        assert _codes(response.json()) == ["UNAUTHENTICATED"], token
 
 
 async def test_a_stranger_finds_nothing_by_id_and_the_owner_does(site: Site, world: World) -> None:
