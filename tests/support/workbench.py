@@ -160,11 +160,28 @@ class Workbench:
 
     async def graph(self, edges: Mapping[str, str], **values: Any) -> tuple[Playground, dict[str, Task]]:
         """A playground with a task for each key; the value names its parents, apart by spaces."""
-        playground = await self.playground(f"graph-{next(_NAMES)}")
-        tasks: dict[str, Task] = {}
-        for name, parents in edges.items():
-            tasks[name] = await self.task(playground, name, *(tasks[parent] for parent in parents.split()), **values)
-        return playground, tasks
+        playground_id, at = new_id(), utc_now()
+        owner = {"owner_id": self.viewer.user_id, "description": "", "created_at": at, "modified_at": at}
+        ids = {name: new_id() for name in edges}
+        task = {
+            "type": TaskType.MYSQL, "connection": None, "max_retries": 0, "retry_delay_ms": 0, "timeout_ms": None,
+            "created_at": at, "modified_at": at, **values,
+        }  # fmt: skip
+
+        async def work(unit: UnitOfWork) -> tuple[Playground, dict[str, Task]]:
+            """In one transaction: a test makes many, and the services' own way is tested through the API."""
+            await unit.playgrounds.add(id=playground_id, name=f"graph-{next(_NAMES)}", **owner)
+            for name, id_ in ids.items():
+                await unit.tasks.add(id=id_, playground_id=playground_id, name=name, query=name, **task)
+            rows = {row.name: row for row in await unit.tasks.of_playgrounds([playground_id])}
+            for name, parents in edges.items():
+                if parents:
+                    await unit.tasks.set_parents(rows[name], [ids[parent] for parent in parents.split()])
+            playground = await unit.playgrounds.get(playground_id)
+            assert playground is not None
+            return playground, rows
+
+        return await self.database.write(work)
 
     # ---- runs
 
