@@ -17,7 +17,7 @@ from sqlalchemy import text
 from app.context import ProcessContext, open_process
 from app.domain.events import Outbox
 from app.domain.identity import Viewer, new_id, utc_now
-from app.domain.status import RunStatus, TaskRunStatus
+from app.domain.status import TaskRunStatus
 from app.domain.tasks import TaskType
 from app.engines.registry import EngineRegistry
 from app.models import Base, Event, Playground, Role, Run, Task, TaskAttempt, TaskRun
@@ -322,6 +322,3 @@ async def open_workbench(settings: Settings) -> AsyncIterator[Workbench]:
             yield bench
         finally:
             await bench.put_away()
-
-
-ENDED = {status for status in RunStatus if status.ended}

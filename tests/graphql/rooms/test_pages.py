@@ -18,9 +18,13 @@ from tests.support.workbench import Workbench
 
 ROWS = 45
 PAGE = "nodes { id } edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
-PLAYGROUNDS = f"query($first: Int, $after: String, $last: Int, $before: String) {{ playgrounds(first: $first, after: $after, last: $last, before: $before) {{ {PAGE} }} }}"  # noqa: E501
-RUNS = f"query($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {{ playground(id: $id) {{ runs(first: $first, after: $after, last: $last, before: $before) {{ {PAGE} }} }} }}"  # noqa: E501
-EVENTS = "query($id: ID!, $first: Int, $after: String) { run(id: $id) { events(first: $first, after: $after) { nodes { cursor status } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }"  # noqa: E501
+ARGUMENTS = "first: $first, after: $after, last: $last, before: $before"
+PLAYGROUNDS = f"""query($first: Int, $after: String, $last: Int, $before: String) {{
+  playgrounds({ARGUMENTS}) {{ {PAGE} }} }}"""
+RUNS = f"""query($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {{
+  playground(id: $id) {{ runs({ARGUMENTS}) {{ {PAGE} }} }} }}"""
+EVENTS = """query($id: ID!, $first: Int, $after: String) { run(id: $id) { events(first: $first, after: $after) {
+  nodes { cursor status } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }"""
 DASHBOARD = """query($n: Int) { playgrounds(first: $n) { nodes { id name status owner { username }
   tasks { id name parents { id } children { id } lastRun { id status } }
   dependencies { parent { id } child { id } }
@@ -129,7 +133,8 @@ async def test_the_events_of_a_run_are_paged_to_their_end(site: Site) -> None:
 
 async def test_runs_are_found_by_status_and_trigger(site: Site) -> None:
     playground, ids = await many_runs(site.bench, 3)
-    document = "query($id: ID!, $s: [RunStatus!], $t: [RunTrigger!]) { playground(id: $id) { runs(status: $s, trigger: $t) { nodes { id } } } }"  # noqa: E501
+    document = """query($id: ID!, $s: [RunStatus!], $t: [RunTrigger!]) {
+      playground(id: $id) { runs(status: $s, trigger: $t) { nodes { id } } } }"""
     for status, trigger, expected in (
         (["CANCELLED"], None, ids),
         (["SUCCESS"], None, []),
@@ -204,9 +209,11 @@ async def test_the_statements_of_a_dashboard_do_not_grow_with_its_rows(site: Sit
 @pytest.mark.parametrize(
     "document",
     [
-        "query($id: ID!) { playground(id: $id) { runs { nodes { id playground { id } counts { total } taskRuns { id task { id } } } } } }",  # noqa: E501
+        """query($id: ID!) { playground(id: $id) { runs { nodes {
+          id playground { id } counts { total } taskRuns { id task { id } } } } } }""",
         "query($id: ID!) { playground(id: $id) { runs { nodes { reconciliationRuns { id } resumedFrom { id } } } } }",
-        "query($id: ID!) { playground(id: $id) { lastRun { events(first: 50) { nodes { run { id } taskRun { id run { id } } } } } } }",  # noqa: E501
+        """query($id: ID!) { playground(id: $id) { lastRun { events(first: 50) { nodes {
+          run { id } taskRun { id run { id } } } } } } }""",
     ],
 )
 async def test_the_statements_of_a_history_do_not_grow_with_its_rows(site: Site, document: str) -> None:
