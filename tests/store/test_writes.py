@@ -265,3 +265,30 @@ async def _counts(bench: Workbench) -> dict[str, int]:
 
 def _quoted(table: str) -> str:
     return f"`{table}`"
+
+
+async def test_a_process_frozen_in_mid_transaction_does_not_keep_its_locks(mariadb: MariaDB) -> None:
+    name = mariadb.create_database()
+    mariadb.execute("CREATE TABLE held (id INT PRIMARY KEY, value INT) ENGINE=InnoDB", database=name)
+    mariadb.execute("INSERT INTO held VALUES (1, 0)", database=name)
+    frozen, other = (Database(url=mariadb.url(name), deliver=send_nothing) for _ in range(2))
+    locked, thawed = asyncio.Event(), asyncio.Event()
+
+    async def freeze(unit: UnitOfWork) -> None:
+        await unit._session.execute(text("UPDATE held SET value = value + 1"))
+        locked.set()
+        await thawed.wait()
+
+    async def take_over(unit: UnitOfWork) -> None:
+        await unit._session.execute(text("UPDATE held SET value = value + 10"))
+
+    freezing = asyncio.create_task(frozen.write(freeze))
+    await locked.wait()
+    async with asyncio.timeout(15):  # MariaDB's own lock wait would be 20 s, and nobody would have let go
+        await other.write(take_over)
+    thawed.set()
+    await freezing  # its connection is gone: it writes again, from the start
+    async with other.read() as unit:
+        assert (await unit._session.execute(text("SELECT value FROM held"))).scalar() == 11
+    await frozen.close()
+    await other.close()
