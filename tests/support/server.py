@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from tests.support.processes import ManagedProcess, Reaper, free_port
 
 
-class PrivateServer:
+class PrivateServer(ABC):
     """A server on the loopback; `stop()`, `kill()` and `start()` keep its folder and its address."""
 
     host = "127.0.0.1"
@@ -21,8 +22,9 @@ class PrivateServer:
         self.port = free_port()
         self.process = ManagedProcess(self.command(), log=self.folder / "log", reaper=reaper)
 
+    @abstractmethod
     def command(self) -> Sequence[str | Path]:
-        raise NotImplementedError
+        """The program and its arguments."""
 
     def start(self) -> None:
         self.process.start()
