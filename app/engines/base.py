@@ -112,11 +112,15 @@ class EngineHealth:
 
 
 class Engine(Protocol):
-    """One configured connection to an engine, shared by every task of the process that uses it."""
+    """One configured connection to an engine, shared by every task of the process that uses it.
+
+    `capacity` tells how many works at once one process may give it; None: as many as one likes.
+    """
 
     name: str
     kind: EngineKind
     types: frozenset[TaskType]
+    capacity: int | None
 
     async def submit(self, work: Work) -> Handle:
         """Start the work and return at once.

@@ -56,7 +56,13 @@ def _embedded(settings: Settings, types: frozenset[TaskType], tables: Mapping[st
             threads=section.threads or cores,
             max_parallel=cores * 2,
         ),
-        EmbeddedPysparkEngine(catalogue=catalogue, scratch=folder / "scratch", remote=section.spark_remote),
+        EmbeddedPysparkEngine(
+            catalogue=catalogue,
+            scratch=folder / "scratch",
+            remote=section.spark_remote,
+            # Each script is a process of 150 MB, which computes by itself unless another's Spark does.
+            capacity=max(2, cores) if section.spark_remote is None else cores * 4,
+        ),
     ]
 
 

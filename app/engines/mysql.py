@@ -57,6 +57,7 @@ class MysqlEngine:
         forbidden: tuple[str, int, str] | None = None,
     ) -> None:
         self.name = name
+        self.capacity: int | None = max_size
         secret = password.get_secret_value() if isinstance(password, SecretStr) else password
         self._address = MysqlAddress(
             host=host, port=port, user=user, password=secret, database=database or None, tls=tls

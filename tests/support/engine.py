@@ -109,6 +109,7 @@ class FakeEngine:
 
     kind = EngineKind.DIRECT
     types = frozenset(TaskType)
+    capacity: int | None = None
 
     def __init__(self, cluster: Cluster, *, name: str = "fake") -> None:
         self.name = name

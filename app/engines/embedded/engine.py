@@ -119,6 +119,7 @@ class EmbeddedSqlEngine:
         delimiter: str = ",",
     ) -> None:
         self.name = name
+        self.capacity: int | None = max_parallel
         self.types = types & Translator.types
         self._catalogue = catalogue
         self._delimiter = delimiter  # the sinks' usual one; for another the file is written a second time

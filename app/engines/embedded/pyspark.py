@@ -63,8 +63,10 @@ class EmbeddedPysparkEngine:
         spare: bool = True,
         remote: str | None = None,
         name: str = "pyspark",
+        capacity: int | None = None,
     ) -> None:
         self.name = name
+        self.capacity = capacity
         self._catalogue = catalogue
         self._scratch = scratch.resolve() / f"pyspark-{uuid4().hex}"
         self._jobs: OrderedDict[str, _Job] = OrderedDict()

@@ -150,6 +150,7 @@ async def test_types_can_be_taken_away(tmp_path: Path):
     engine = make_engine(Catalogue(root=tmp_path, registered={}), tmp_path / "s", types=frozenset({TaskType.HIVE}))
     assert engine.types == {TaskType.HIVE}
     assert (engine.kind, engine.name) == (EngineKind.EMBEDDED, "embedded")
+    assert engine.capacity == 4
     with pytest.raises(TerminalEngineError):
         await engine.submit(work(TaskType.MYSQL, "SELECT 1", uuid4()))
     with pytest.raises(TerminalEngineError):
