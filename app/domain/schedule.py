@@ -1,9 +1,11 @@
 """When a playground fires: cron expressions in a time zone, and what to do with fires that were missed."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cron_descriptor import FormatError, MissingFieldError, Options, WrongArgumentError, get_description
@@ -14,6 +16,8 @@ from app.domain.errors import InvalidError
 MAX_LENGTH = 200
 FIELDS_WITH_SECONDS = 6
 HOURS = 24
+MAX_YEARS = 8  # the 29th of February does not come in 2100
+SECOND = timedelta(seconds=1)
 ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -45,45 +49,47 @@ class Schedule:
 
         Raises: InvalidError, with the path of the part that is wrong and the reason.
         """
-        zone = _zone(self.timezone)
-        if len(self.cron) > MAX_LENGTH:
-            raise InvalidError(
-                f"A cron expression has at most {MAX_LENGTH} characters; this has {len(self.cron)}. Ranges (0-30) and "
-                f"steps (*/5) are shorter than lists.",
-                path=("cron",),
-            )
-        fields = self.cron.split()
-        if not self.cron.strip().startswith("@") and len(fields) not in {5, 6}:
-            raise InvalidError(
-                f"A cron expression has five fields (minute hour day month weekday), or six with seconds at the end; "
-                f"{self.cron!r} has {len(fields)}.",
-                path=("cron",),
-            )
-        if any(field[:1] in {"R", "r"} for field in fields):  # croniter would draw anew at every look
-            raise InvalidError(f"{self.cron!r} has a random field (R); name the time itself.", path=("cron",))
-        try:
-            first = croniter(self.cron, datetime.now(UTC).astimezone(zone), max_years_between_matches=8)
-            first.get_next(datetime)
-        except (CroniterError, ValueError, KeyError, AttributeError) as error:
-            raise InvalidError(f"{self.cron!r} is not a cron expression: {error}", path=("cron",)) from error
+        _check(self.cron, self.timezone)
 
     def fire_times(self, *, after: datetime) -> Iterator[datetime]:
         """The fire times later than `after`, in UTC, without end.
 
-        A time that is skipped when clocks are put forward fires right after the gap. When they are put back, a time
-        of the repeated hour fires once, the first time, unless the expression names every hour.
+        A time that is skipped when clocks are put forward fires right after the gap, unless the expression names
+        every hour and a whole hour is skipped. When they are put back, a time that is told twice fires once, the
+        first time, unless the expression names every hour.
+
+        Raises: InvalidError where no further time comes within eight years.
         """
-        times = croniter(self.cron, after.astimezone(_zone(self.timezone)), max_years_between_matches=8)
+        zone = _zone(self.timezone)
+        local = after.astimezone(zone)
+        start = (local - _told_twice(local)).replace(tzinfo=None)
+        # Without a zone: croniter's own arithmetic loses a fire where clocks change by less than an hour.
+        times = croniter(self.cron, start, max_years_between_matches=MAX_YEARS)
         hours = times.expanded[HOUR_FIELD]
         every_hour = hours == ["*"] or len(hours) == HOURS
-        last = after
+        last, again = after, deque[datetime]()  # what is told twice comes again, in the same order
         while True:
-            local = times.get_next(datetime)
-            repeated = local.replace(fold=0).utcoffset() != local.utcoffset()
-            fire = local.astimezone(UTC)
-            if fire > last and (every_hour or not repeated):
+            told = self._next(times).replace(tzinfo=zone)
+            fire = _first_instant(told, every_hour=every_hour)
+            if fire is None:
+                continue
+            while again and again[0] < fire:
+                last = again.popleft()
+                yield last
+            if fire > last:
                 last = fire
                 yield fire
+            if every_hour and _told_twice(told):
+                second = told.replace(fold=1).astimezone(UTC)
+                if second > after:
+                    again.append(second)
+
+    def _next(self, times: croniter) -> datetime:
+        try:
+            found: datetime = times.get_next(datetime)
+        except (CroniterError, OverflowError) as error:
+            raise InvalidError(f"{self.cron!r} does not fire any more: {error}", path=("cron",)) from error
+        return found
 
     def in_words(self) -> str:
         """The expression in English, such as «At 06:30»."""
@@ -101,6 +107,65 @@ class Schedule:
 
     def next_fire_time(self, *, after: datetime) -> datetime:
         return next(self.fire_times(after=after))
+
+
+@lru_cache(maxsize=4096)  # a scheduler reads the same schedules from the database again and again
+def _check(cron: str, timezone: str) -> None:
+    _zone(timezone)
+    if len(cron) > MAX_LENGTH:
+        raise InvalidError(
+            f"A cron expression has at most {MAX_LENGTH} characters; this has {len(cron)}. Ranges (0-30) and "
+            f"steps (*/5) are shorter than lists.",
+            path=("cron",),
+        )
+    fields = cron.split()
+    if not cron.strip().startswith("@") and len(fields) not in {5, 6}:
+        raise InvalidError(
+            f"A cron expression has five fields (minute hour day month weekday), or six with seconds at the end; "
+            f"{cron!r} has {len(fields)}.",
+            path=("cron",),
+        )
+    if any(field[:1] in {"R", "r"} for field in fields):  # croniter would draw anew at every look
+        raise InvalidError(f"{cron!r} has a random field (R); name the time itself.", path=("cron",))
+    try:
+        first = croniter(cron, datetime.now(UTC).replace(tzinfo=None), max_years_between_matches=MAX_YEARS)
+        first.get_next(datetime)
+    except (CroniterError, ValueError, KeyError, AttributeError) as error:
+        raise InvalidError(f"{cron!r} is not a cron expression: {error}", path=("cron",)) from error
+
+
+def _told_twice(told: datetime) -> timedelta:
+    """By how much clocks are put back, where `told` is a time of the repeated stretch, at its first telling."""
+    if told.fold:
+        return timedelta()
+    return max(_offset(told, fold=0) - _offset(told, fold=1), timedelta())
+
+
+def _first_instant(told: datetime, *, every_hour: bool) -> datetime | None:
+    """The first moment at which clocks tell this time, or the end of the gap that it falls into.
+
+    None where it falls into a gap that swallows its whole hour, and every other hour fires as well.
+    """
+    if not _skipped(told):
+        return told.astimezone(UTC)
+    begin = told.replace(minute=0, second=0)
+    if every_hour and _skipped(begin) and _skipped(begin + timedelta(minutes=59, seconds=59)):
+        return None
+    # The change lies between these two: read by the offset after it, and by the one before it.
+    low, high = told.replace(fold=1).astimezone(UTC), told.astimezone(UTC)
+    before = low.astimezone(told.tzinfo).utcoffset()
+    while high - low > SECOND:
+        middle = low + (high - low) // 2
+        low, high = (middle, high) if middle.astimezone(told.tzinfo).utcoffset() == before else (low, middle)
+    return high.replace(microsecond=0)
+
+
+def _skipped(told: datetime) -> bool:
+    return _offset(told, fold=0) < _offset(told, fold=1)
+
+
+def _offset(told: datetime, *, fold: int) -> timedelta:
+    return told.replace(fold=fold).utcoffset() or timedelta()
 
 
 def _zone(name: str) -> ZoneInfo:

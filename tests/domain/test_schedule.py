@@ -19,6 +19,8 @@ CHANGES = [
     ("Australia/Lord_Howe", date(2026, 10, 4), date(2026, 4, 5), "45 1"),  # by half an hour
     ("Australia/Lord_Howe", date(2026, 10, 4), date(2026, 4, 5), "15 2"),
 ]
+ZONES = sorted({zone for zone, *_ in CHANGES})
+DAYS = {zone: (forward, back) for zone, forward, back, _ in CHANGES}
 
 
 def at(*parts: int) -> datetime:
@@ -111,6 +113,29 @@ def test_whatever_is_typed_is_a_schedule_or_a_refusal(cron: str) -> None:
         ("* * * * * */20", [at(2026, 1, 1, 0, 0, 20), at(2026, 1, 1, 0, 0, 40)]),  # seconds stand last
         ("15 10 * * * 30", [at(2026, 1, 1, 10, 15, 30), at(2026, 1, 2, 10, 15, 30)]),
         ("0 12 29 2 *", [at(2028, 2, 29, 12), at(2032, 2, 29, 12)]),
+        ("0 0 L 2 *", [at(2026, 2, 28), at(2027, 2, 28)]),
+        ("0 0 * * sat#2", [at(2026, 1, 10), at(2026, 2, 14)]),
+        ("0 0 * * L5", [at(2026, 1, 30), at(2026, 2, 27)]),  # the last Friday
+        ("0 9 15W * *", [at(2026, 1, 15, 9), at(2026, 2, 16, 9)]),  # the weekday next to the 15th
+        ("0 0 28-31 * *", [at(2026, 1, 28), at(2026, 1, 29)]),
+        ("0 0 1 * mon", [at(2026, 1, 5), at(2026, 1, 12)]),  # the first, or a Monday
+        ("0 0 */10 * mon", [at(2026, 1, 5), at(2026, 1, 11)]),
+        ("0 0 ? * mon", [at(2026, 1, 5), at(2026, 1, 12)]),
+        ("0 0 31 * sun", [at(2026, 1, 4), at(2026, 1, 11)]),
+        ("0 0 * * 7", [at(2026, 1, 4), at(2026, 1, 11)]),
+        ("0 0 * jan,jul mon-fri", [at(2026, 1, 2), at(2026, 1, 5)]),
+        ("0 0 * * fri-mon", [at(2026, 1, 2), at(2026, 1, 3)]),  # ranges wrap
+        ("0 22-2 * * *", [at(2026, 1, 1, 1), at(2026, 1, 1, 2)]),
+        ("50-10/10 * * * *", [at(2026, 1, 1, 0, 10), at(2026, 1, 1, 0, 50)]),
+        ("0 0 1 nov-feb *", [at(2026, 2, 1), at(2026, 11, 1)]),
+        ("10-20/5 8 * * *", [at(2026, 1, 1, 8, 10), at(2026, 1, 1, 8, 15)]),
+        ("58/7 * * * *", [at(2026, 1, 1, 0, 58), at(2026, 1, 1, 1, 58)]),
+        ("*/40 * * * *", [at(2026, 1, 1, 0, 40), at(2026, 1, 1, 1)]),  # a step begins anew with each hour
+        ("@weekly", [at(2026, 1, 4), at(2026, 1, 11)]),
+        ("@monthly", [at(2026, 2, 1), at(2026, 3, 1)]),
+        ("@yearly", [at(2027, 1, 1), at(2028, 1, 1)]),
+        ("@annually", [at(2027, 1, 1), at(2028, 1, 1)]),
+        ("@midnight", [at(2026, 1, 2), at(2026, 1, 3)]),
     ],
 )
 def test_minute_hour_day_month_and_weekday_count(cron: str, expected: list[datetime]) -> None:
@@ -151,6 +176,52 @@ def test_an_hourly_fire_comes_every_hour_whatever_the_clocks_say(zone: str, hour
 def test_a_time_that_the_clocks_skip_fires_right_after_the_gap() -> None:
     found = fires("30 2 29 3 *", after=at(2026, 3, 1), count=1, timezone="Europe/Berlin")
     assert found == [at(2026, 3, 29, 1)]  # 03:00 in Berlin
+
+
+@pytest.mark.parametrize("cron", ["15 * * * *", "45 0-23 * * *"])
+def test_an_hourly_fire_is_not_lost_where_the_clocks_skip_half_an_hour(cron: str) -> None:
+    found = fires(cron, after=at(2026, 10, 3, 14), count=6, timezone="Australia/Lord_Howe")
+    assert all(later - earlier <= timedelta(hours=1) for earlier, later in pairwise(found))
+    assert len({fire.astimezone(ZoneInfo("Australia/Lord_Howe")).hour for fire in found}) == 6
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_every_time_of_day_fires_once_on_each_day_around_a_change(zone: str) -> None:
+    for day in DAYS[zone]:
+        start = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)) - timedelta(days=1, minutes=1)
+        for minute in range(0, 24 * 60, 15):
+            cron = f"{minute % 60} {minute // 60} * * *"
+            found = fires(cron, after=start.astimezone(UTC), count=3, timezone=zone)
+            days = [(fire.astimezone(ZoneInfo(zone)) - start).days for fire in found]
+            assert days == [0, 1, 2], cron
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_fire_every_quarter_of_an_hour_keeps_its_pace_whatever_the_clocks_say(zone: str) -> None:
+    for day in DAYS[zone]:
+        start = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(days=1)
+        found = fires("*/15 * * * *", after=start, count=3 * 96, timezone=zone)
+        assert {later - earlier for earlier, later in pairwise(found)} == {timedelta(minutes=15)}
+
+
+@pytest.mark.parametrize("cron", ["*/30 * * * *", "15,45 1-3 * * *", "0 */2 * * *", "0 2 L * *"])
+@pytest.mark.parametrize("zone", ZONES)
+def test_looking_from_any_moment_gives_the_same_times(cron: str, zone: str) -> None:
+    schedule = Schedule(cron=cron, timezone=zone)
+    for day in DAYS[zone]:
+        start = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(days=1)
+        expected = list(islice(schedule.fire_times(after=start), 40))
+        for earlier, later in pairwise(expected):
+            middle = earlier + (later - earlier) / 2
+            assert schedule.next_fire_time(after=earlier) == later
+            assert schedule.next_fire_time(after=middle) == later
+            assert schedule.next_fire_time(after=later - timedelta(microseconds=1)) == later
+
+
+def test_a_day_that_a_zone_has_left_out_is_made_up_for_at_its_end() -> None:
+    found = fires("30 6 * * *", after=at(2011, 12, 29), count=4, timezone="Pacific/Apia")  # it had no 30th
+    told = [fire.astimezone(ZoneInfo("Pacific/Apia")).strftime("%d %H:%M") for fire in found]
+    assert told == ["29 06:30", "31 00:00", "31 06:30", "01 06:30"]
 
 
 @pytest.mark.parametrize(
