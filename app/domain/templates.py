@@ -12,13 +12,11 @@ from datetime import date, datetime, time
 from functools import cache, lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, Undefined, nodes
-from jinja2.environment import TemplateExpression
+from jinja2 import Environment, TemplateError, nodes
 from jinja2.parser import Parser
-from jinja2.sandbox import SandboxedEnvironment
 
 from app.domain.errors import InvalidError, TooLargeError
-from app.domain.parameters import ParameterValue
+from app.domain.parameters import CONTROL, ParameterValue
 from app.domain.status import RunTrigger
 from app.domain.tasks import TaskType
 from app.domain.template_filters import FILTERS, Formatted, Quoted, literal
@@ -75,23 +73,6 @@ ATTRIBUTES: Mapping[type, frozenset[str]] = {
 KNOWN_ATTRIBUTES = frozenset().union(*ATTRIBUTES.values())
 
 
-class _Sandbox(SandboxedEnvironment):
-    """Jinja's sandbox with nothing in it but our filters and attributes."""
-
-    def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined, optimized=False)
-        self.globals.clear()
-        self.tests.clear()
-        self.filters.clear()
-        self.filters.update(FILTERS)
-
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ARG002 - Jinja's signature
-        return attr in ATTRIBUTES.get(type(obj), ())
-
-    def is_safe_callable(self, obj: Any) -> bool:
-        return getattr(obj, "__name__", "") in ATTRIBUTES.get(type(getattr(obj, "__self__", None)), ())
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Expression:
     source: str
@@ -100,10 +81,9 @@ class _Expression:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Compiled:
-    evaluate: TemplateExpression
+class _Parsed:
+    tree: nodes.Expr
     names: frozenset[str]
-    constant: bool
 
 
 class _ExpressionError(Exception):
@@ -127,7 +107,7 @@ def names_in(text: str) -> set[str]:
     found: set[str] = set()
     for expression in _expressions(text):
         try:
-            found |= _compiled(expression.source).names
+            found |= _parsed(expression.source).names
         except _ExpressionError as error:
             raise _refusal(text, expression, error) from error
     return found
@@ -144,7 +124,7 @@ def render(text: str, *, type: TaskType, scope: Scope) -> str:
     for expression in _expressions(text):
         before = text[position : expression.start]
         try:
-            value = _text_of(_compiled(expression.source), names, type=type)
+            value = _text_of(_parsed(expression.source), names, type=type)
         except _ExpressionError as error:
             raise _refusal(text, expression, error) from error
         last = (before or (parts[-1] if parts else ""))[-1:]
@@ -190,15 +170,15 @@ def _expressions(text: str) -> Iterator[_Expression]:
 
 
 @cache
-def _sandbox() -> _Sandbox:
-    return _Sandbox()
+def _grammar() -> Environment:
+    return Environment(autoescape=True)  # the parser alone is used: expressions are walked, never made into code
 
 
 @lru_cache(maxsize=1024)
-def _compiled(source: str) -> _Compiled:
+def _parsed(source: str) -> _Parsed:
     """Raises: _ExpressionError."""
     try:
-        parser = Parser(_sandbox(), source, state="variable")
+        parser = Parser(_grammar(), source, state="variable")
         tree = parser.parse_expression()
         if not parser.stream.eos:
             raise _ExpressionError(f"«{parser.stream.current.value}» is not expected here.")
@@ -207,14 +187,13 @@ def _compiled(source: str) -> _Compiled:
             raise _ExpressionError("The expression has too many parts.")
         for node in found:
             _check(node)
-        evaluate = _sandbox().compile_expression(source, undefined_to_none=False)
     except TemplateError as error:
         hint = f"If the text means the braces themselves, write {OPEN} '{OPEN}' {CLOSE}."
         raise _ExpressionError(f"This is no expression: {error.message}. {hint}") from error
     except RecursionError as error:
         raise _ExpressionError("The expression is nested too deeply.") from error
     names = frozenset(node.name for node in found if isinstance(node, nodes.Name))
-    return _Compiled(evaluate=evaluate, names=names, constant=isinstance(tree, nodes.Const))
+    return _Parsed(tree=tree, names=names)
 
 
 def _walk(tree: nodes.Node) -> Iterator[nodes.Node]:
@@ -247,21 +226,19 @@ def _check(node: nodes.Node) -> None:
     raise _ExpressionError(f"Only names, attributes and filters may stand between {OPEN} and {CLOSE}.")
 
 
-def _text_of(compiled: _Compiled, names: Mapping[str, Any], *, type: TaskType) -> str:
+def _text_of(parsed: _Parsed, names: Mapping[str, Any], *, type: TaskType) -> str:
     """Raises: _ExpressionError."""
-    for name in sorted(compiled.names - names.keys()):
+    for name in sorted(parsed.names - names.keys()):
         known = ", ".join(names)
         raise _ExpressionError(f"There is no «{name}». The names are: {known}.", word=name)
     try:
-        value = compiled.evaluate(**names)
-    except TemplateError as error:
-        raise _ExpressionError(f"{error.message}.") from error
+        value = _evaluate(parsed.tree, names)
     except (TypeError, ValueError, OverflowError) as error:
         raise _ExpressionError(f"{str(error).lstrip('_')}.") from error
-    if isinstance(value, Undefined):
-        raise _ExpressionError("There is no such attribute here.")
-    if compiled.constant:
-        return str(value)  # the author's own text
+    if isinstance(parsed.tree, nodes.Const):
+        if CONTROL.search(str(value)):
+            raise _ExpressionError("A text holds no control characters.")
+        return str(value)  # the author's own
     match value:
         case Quoted():
             return literal(value.value, type)
@@ -270,6 +247,32 @@ def _text_of(compiled: _Compiled, names: Mapping[str, Any], *, type: TaskType) -
         case str() | int() | float() | date() | time():
             return _harmless(value)
     raise _ExpressionError("This gives no text: name one of its attributes, such as run.number.")
+
+
+def _evaluate(node: nodes.Node, names: Mapping[str, Any]) -> Any:
+    """Walk an expression that was checked.
+
+    Raises: _ExpressionError; TypeError, ValueError, OverflowError of filters and methods.
+    """
+    match node:
+        case nodes.Const(value=value):
+            return value
+        case nodes.Neg(node=inner):
+            return -_evaluate(inner, names)
+        case nodes.Name(name=name):
+            return names[name]
+        case nodes.Getattr(node=inner, attr=name):
+            owner = _evaluate(inner, names)
+            if name not in ATTRIBUTES.get(type(owner), ()):
+                raise _ExpressionError(f"There is no attribute «{name}» here.", word=name)
+            return getattr(owner, name)
+        case nodes.Call(node=nodes.Expr() as inner) | nodes.Filter(node=nodes.Expr() as inner):
+            value = _evaluate(inner, names)
+            arguments = [_evaluate(each, names) for each in node.args]
+            named = {str(each.key): _evaluate(each.value, names) for each in node.kwargs}
+            call = FILTERS[node.name] if isinstance(node, nodes.Filter) else None
+            return value(*arguments, **named) if call is None else call(value, *arguments, **named)
+    raise AssertionError(node)
 
 
 def _harmless(value: str | float | date | time) -> str:

@@ -122,7 +122,7 @@ def test_a_value_makes_no_comment_with_what_stands_beside_it(text: str) -> None:
         ("{{ n n }}", "Line 1, column 1", "not expected"),
         ("{{ n.__class__ }}", "Line 1, column 6", "no attribute"),
         ("{{ scheduled_for.__init__.__globals__ }}", "Line 1, column 27", "no attribute"),
-        ("{{ n.year }}", "Line 1, column 1", "no such attribute"),
+        ("{{ n.year }}", "Line 1, column 6", "no attribute"),
         ("{{ run }}", "Line 1, column 1", "no text"),
         ("{{ scheduled_for.date }}", "Line 1, column 1", "no text"),
         ("{{ d | plus(days=10000000) }}", "Line 1, column 1", "whole numbers"),
@@ -133,6 +133,8 @@ def test_a_value_makes_no_comment_with_what_stands_beside_it(text: str) -> None:
         ("{{ d | quote | upper }}", "Line 1, column 1", "no text"),
         ("{{ " + "(" * 200 + "n" + ")" * 200 + " }}", "Line 1, column 1", "deeply"),
         ("{{ n" + " | lower" * 50 + " }}", "Line 1, column 1", "too many parts"),
+        ("{{ '\\x00' }}", "Line 1, column 1", "control characters"),
+        ("{{ '\\ud800' }}", "Line 1, column 1", "control characters"),
         ("{{ self }}", "Line 1, column 4", "There is no «self»"),
         *((f"{{{{ {each} }}}}", "Line 1, column 1", "Only names") for each in (
             "n * 2", "n ** 9", "n + n", "'a' * 9", "range(9)", "[n]", "d[0]", "n if n else d", "n is defined", "n ~ d",
