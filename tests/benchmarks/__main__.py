@@ -1,9 +1,14 @@
-"""scripts/bench NAME [--json]: prints a table, or one JSON object."""
+"""scripts/bench NAME [--json] [options of its own]: prints a table, or one JSON object.
+
+A benchmark is a module with `main`, which gives the unit, the rows and perhaps a note. Where it has options of its own,
+`arguments` adds them to a parser, and `main` is given what was parsed.
+"""
 
 import argparse
 import json
 import sys
 from importlib import import_module
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,19 +18,31 @@ NAMES = ("engine", "live")
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure the platform on this machine.")
-    parser.add_argument("name", choices=NAMES)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    arguments = parser.parse_args()
-    module = import_module(f"tests.benchmarks.{arguments.name}")
-    outcome = module.main()
-    if arguments.json:
-        sys.stdout.write(json.dumps({"benchmark": arguments.name, **outcome}) + "\n")
-        return
+    names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
+    modules = {name: import_module(f"tests.benchmarks.{name}") for name in NAMES}
+    for name, module in modules.items():
+        own = names.add_parser(name, help=(module.__doc__ or "").splitlines()[0])
+        own.add_argument("--json", action="store_true", help="print one JSON object")
+        if hasattr(module, "arguments"):
+            module.arguments(own)
+    options = parser.parse_args()
+    module = modules[options.name]
+    outcome = module.main(options) if hasattr(module, "arguments") else module.main()
+    if options.json:
+        sys.stdout.write(json.dumps({"benchmark": options.name, **outcome}) + "\n")
+    else:
+        show(options.name, outcome)
+
+
+def show(name: str, outcome: dict[str, Any]) -> None:
     columns = list(dict.fromkeys(column for row in outcome["rows"].values() for column in row))
-    table = Table("", *columns, title=f"{arguments.name} ({outcome['unit']})")
-    for name, row in outcome["rows"].items():
-        table.add_row(name, *(f"{row[column]:.4g}" if column in row else "" for column in columns))
-    Console().print(table)
+    table = Table("", *columns, title=f"{name} ({outcome['unit']})")
+    for label, row in outcome["rows"].items():
+        table.add_row(label, *(f"{row[column]:.4g}" if column in row else "" for column in columns))
+    console = Console()
+    console.print(table)
+    if outcome.get("note"):
+        console.print(outcome["note"])
 
 
 if __name__ == "__main__":

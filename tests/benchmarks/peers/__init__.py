@@ -1,0 +1,49 @@
+"""Other orchestrators, each installed into a virtual environment of its own: their pins do not agree with ours.
+
+`on_prefect.py` and `on_dagster.py` run inside those environments and import nothing of ours. Each gets the sizes as
+JSON, and prints its rows, by the names of our columns, as the last line of its output.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PEERS = {"prefect": ("prefect>=3.8,<4",), "dagster": ("dagster>=1.13,<2", "dagster-webserver>=1.13,<2")}
+ROOT = Path(__file__).parents[3]
+TIMEOUT_SECONDS = 3600
+
+
+def measure(sizes: dict[str, int]) -> dict[str, dict[str, float]]:
+    """The rows of all peers, each with its home in a folder that is gone afterwards."""
+    rows: dict[str, dict[str, float]] = {}
+    for name in PEERS:
+        python = installed(name)
+        sys.stderr.write(f"Measuring {name} …\n")
+        with tempfile.TemporaryDirectory() as home:
+            done = subprocess.run(
+                [python, str(Path(__file__).with_name(f"on_{name}.py")), json.dumps(sizes)],
+                env={**os.environ, "PEER_HOME": home, "PYTHONPATH": str(ROOT)},
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+                timeout=TIMEOUT_SECONDS,
+            )
+        rows |= json.loads(done.stdout.splitlines()[-1])
+    return rows
+
+
+def installed(name: str) -> str:
+    """The Python that has the peer; made by the first call."""
+    cache = os.environ.get("DATA_PHANTOM_BENCH_CACHE") or Path.home() / ".cache" / "data-phantom-bench"
+    folder = Path(cache) / name
+    python, stamp = folder / "bin" / "python", folder / "installed"
+    wanted = " ".join(PEERS[name])
+    if not stamp.exists() or stamp.read_text() != wanted:
+        sys.stderr.write(f"Installing {wanted} into {folder} …\n")
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PEERS[name]], check=True)
+        stamp.write_text(wanted)
+    return str(python)
