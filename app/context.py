@@ -109,7 +109,7 @@ def _services(
         ),
         playgrounds=PlaygroundService(database=database, outputs=outputs, engines=engines),
         tasks=TaskService(database=database, engines=engines),
-        runs=RunService(database=database),
+        runs=RunService(database=database, lane_of=engines.lane_of),
         run_feeds=RunFeeds(database=database, feeds=feeds),
         reconciliations=ReconciliationService(database=database, feeds=feeds),
         downloads=DownloadService(secret_key=secret, public_url=settings.web.public_url),

@@ -2,28 +2,32 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from itertools import product
 
 import structlog
 from redis.exceptions import RedisError
 
 from app.context import ProcessContext
+from app.domain.dispatch import Pool
 from app.domain.events import JobName
 from app.domain.identity import new_id
 from app.domain.reconciliation.options import Thresholds
-from app.messaging.queue import QUEUES, QueueWorker, make_worker, queue_topic
+from app.messaging.queue import Handler, QueueWorker, Room, make_worker, queue_of, queue_topic
 from app.services.attempt import AttemptRunner
 from app.services.comparison import ComparisonService
 from app.services.execution import ExecutionService
 from app.services.held_work import HeldWork
 from app.services.leases import Lease
-from workers.jobs.execute_task import execute_task
+from app.services.slots import Slots
+from workers.jobs.execute_tasks import execute_tasks
 from workers.jobs.reconcile import reconcile
-from workers.jobs.start_run import start_run
 
 RETRY_DELAY = 1.0
-COMPARISONS_AT_ONCE = max(1, (os.cpu_count() or 2) - 1)
+MANY = 10_000  # jobs at once: slots are the bound
+AT_ONCE = max(1, (os.cpu_count() or 2) - 1)  # comparisons: each takes a core
 
 log = structlog.get_logger()
 
@@ -44,11 +48,20 @@ class WorkerProcess:
             worker_id=self.worker_id,
             interval=settings.worker.heartbeat_interval,
         )
+        limits = settings.concurrency_config.limits
+        self._slots = Slots(
+            pools=settings.concurrency_config.pools,
+            lanes={engine.name: engine.capacity for engine in process.engines.all() if engine.capacity is not None},
+            most=settings.worker.max_tasks,
+            limits=limits,
+        )
         self._execution = ExecutionService(
             database=process.database,
             attempts=AttemptRunner(database=process.database, engines=process.engines, outputs=process.outputs),
             held=self._held,
             worker_id=self.worker_id,
+            slots=self._slots,
+            limits=limits,
         )
         reconciliation = settings.reconciliation_settings
         self._comparisons = ComparisonService(
@@ -68,9 +81,7 @@ class WorkerProcess:
         """Work as long as the block lasts; at its end, finish or hand over."""
         await self._lease.register()
         keeping = asyncio.create_task(self._lease.keep(), name="lease")
-        loops = [
-            asyncio.create_task(self._work(queue), name=f"worker {queue}") for queue in sorted(set(QUEUES.values()))
-        ]
+        loops = [asyncio.create_task(self._work(name), name=f"worker {name}") for name in JobName]
         self._workers: list[QueueWorker] = []
         try:
             yield
@@ -86,33 +97,38 @@ class WorkerProcess:
                     await task
             await self._lease.end()
 
-    async def _work(self, queue: str) -> None:
-        """Serve one queue for ever; a Redis that is away is waited for."""
+    async def _work(self, name: JobName) -> None:
+        """Serve the queues of one kind of job for ever; a Redis that is away is waited for."""
+        wake = asyncio.Event()
+        self._slots.on_room(wake.set)
         while True:
             try:
                 async with AsyncExitStack() as stack:
-                    wake = asyncio.Event()
-                    worker = self._make_worker(queue, wake)
+                    worker = self._make_worker(name, wake)
                     self._workers.append(worker)
                     stack.callback(self._workers.remove, worker)
-                    await stack.enter_async_context(self._process.bell.listening(queue_topic(queue), wake.set))
+                    await stack.enter_async_context(self._process.bell.listening(queue_topic(name), wake.set))
                     await worker.main()
                     return
             except (RedisError, OSError) as error:
-                log.warning("worker.queue_unreachable", queue=queue, reason=str(error))
+                log.warning("worker.queue_unreachable", queue=str(name), reason=str(error))
                 await asyncio.sleep(RETRY_DELAY)
 
-    def _make_worker(self, queue: str, wake: asyncio.Event) -> QueueWorker:
-        handlers = {
-            JobName.START_RUN: start_run(self._execution),
-            JobName.EXECUTE_TASK: execute_task(self._execution),
-            JobName.RECONCILE: reconcile(self._comparisons),
-        }
-        comparisons = queue == QUEUES[JobName.RECONCILE]
-        return make_worker(
-            url=self._process.settings.redis_url,
-            queue=queue,
-            handlers={name: handler for name, handler in handlers.items() if QUEUES[name] == queue},
-            wake=wake,
-            max_jobs=COMPARISONS_AT_ONCE if comparisons else self._process.settings.max_tasks,
-        )
+    def _make_worker(self, name: JobName, wake: asyncio.Event) -> QueueWorker:
+        handler: Handler
+        queues: Mapping[str, Room]
+        match name:
+            case JobName.EXECUTE_TASKS:
+                handler, queues, most = execute_tasks(self._execution), self._task_queues(), MANY
+            case JobName.RECONCILE:
+                handler, queues, most = reconcile(self._comparisons), {queue_of(name): lambda: MANY}, AT_ONCE
+        url = self._process.settings.redis_url
+        return make_worker(url=url, queues=queues, handlers={name: handler}, wake=wake, max_jobs=most)
+
+    def _task_queues(self) -> dict[str, Room]:
+        """The queue of each lane that this worker serves, and the one whose tasks' lanes are not told."""
+        lanes = ["", *(engine.name for engine in self._process.engines.all())]
+        queues: dict[str, Room] = {queue_of(JobName.EXECUTE_TASKS): self._slots.some_room}
+        for place in product(Pool, lanes):
+            queues[queue_of(JobName.EXECUTE_TASKS, place)] = partial(self._slots.room, *place)
+        return queues

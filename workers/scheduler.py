@@ -31,7 +31,9 @@ class SchedulerProcess:
         self._id = new_id()
         self._outputs = process.outputs
         self._schedules = ScheduleService(
-            database=process.database, min_interval=settings.concurrency_config.min_execution_interval
+            database=process.database,
+            min_interval=settings.concurrency_config.min_execution_interval,
+            lane_of=process.engines.lane_of,
         )
         self._recovery = RecoveryService(
             database=process.database, queue_length=process.queue.length, lease=settings.worker.lease

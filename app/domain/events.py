@@ -5,19 +5,26 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from app.domain.dispatch import Pool
+
 
 class JobName(StrEnum):
-    START_RUN = "start_run"
-    EXECUTE_TASK = "execute_task"
+    EXECUTE_TASKS = "execute_tasks"
     RECONCILE = "reconcile"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """A job carries an id, never an object; `not_before` defers it."""
+    """A job carries ids, never an object; `not_before` defers it.
+
+    `lane` is where it waits: workers with room in that lane take it up, all of them where it is None. Jobs of one
+    playground and lane travel together.
+    """
 
     name: JobName
     id: UUID
+    playground_id: UUID | None = None
+    lane: tuple[Pool, str] | None = None
     not_before: datetime | None = None
 
 

@@ -35,6 +35,13 @@ class EngineRegistry:
             f"There is no connection {connection!r} for {type} tasks; these exist: {names}.", path=("connection",)
         )
 
+    def lane_of(self, type: TaskType, connection: str | None) -> str:
+        """The name of the engine that would run it; empty where there is none, which the attempt will say."""
+        try:
+            return self.engine_for(type, connection).name
+        except (InvalidError, UnavailableError):
+            return ""
+
     async def forget(self, playground_id: UUID) -> None:
         for engine in self._engines:
             await engine.forget(playground_id)

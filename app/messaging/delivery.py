@@ -7,7 +7,7 @@ from redis.exceptions import RedisError
 
 from app.domain.events import Job, Outbox
 from app.messaging.bell import Bell
-from app.messaging.queue import QUEUES, JobQueue, queue_topic
+from app.messaging.queue import JobQueue, queue_topic
 
 PATIENCE = 2.0  # seconds that a caller waits for Redis; what was not sent by then is sent by the sweeper
 
@@ -31,4 +31,4 @@ class Delivery:
 
 
 def _queues_of(jobs: list[Job]) -> set[str]:
-    return {queue_topic(QUEUES[job.name]) for job in jobs}
+    return {queue_topic(job.name) for job in jobs}

@@ -4,14 +4,16 @@ Losing all of Redis loses no work: what is due is in the database, and the sweep
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from arq.connections import ArqRedis
+from arq.constants import job_key_prefix
+from arq.jobs import serialize_job
 from arq.worker import Function, Worker, func
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
@@ -19,21 +21,27 @@ from redis.exceptions import BusyLoadingError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from app.domain.dispatch import Pool
 from app.domain.events import Job, JobName
+from app.domain.identity import utc_now
 
 JOB_TIMEOUT = timedelta(days=30)  # a task's own timeout is the engine's business; arq's would kill long SQL silently
+JOB_LIFETIME = timedelta(days=1)  # of a job that nobody takes up; what it was about is in the database
 CONNECT_PATIENCE = 1.0  # seconds
 STOP_PATIENCE = 1.0  # seconds for a look at the queue to end; longer only while Redis is away
 CANCEL_INTERVAL = 0.05  # seconds; a job may begin while the others are being cancelled
 POLL_INTERVAL = timedelta(seconds=0.5)  # for deferred jobs and rings that were lost; a ring comes in a millisecond
+SPREAD = 16  # jobs that many ids are sent in, so that every worker gets a part of them
+MOST_IDS = 16  # in one job
+READ_AT_ONCE = 4  # jobs that a worker takes at a look, so that others get theirs
 QUEUES: Mapping[JobName, str] = {
-    JobName.START_RUN: "phantom:tasks",
-    JobName.EXECUTE_TASK: "phantom:tasks",
+    JobName.EXECUTE_TASKS: "phantom:tasks",
     JobName.RECONCILE: "phantom:reconciliations",  # apart, so that neither starves the other
 }
 
 log = structlog.get_logger()
-Handler = Callable[[UUID], Awaitable[None]]
+Handler = Callable[[UUID | None, Sequence[UUID]], Awaitable[None]]  # (playground_id, ids)
+Room = Callable[[], int]  # how many more jobs may be taken
 
 
 def client(url: str, *, patient: bool) -> ArqRedis:
@@ -52,8 +60,14 @@ def client(url: str, *, patient: bool) -> ArqRedis:
     return made
 
 
-def queue_topic(queue: str) -> str:
-    return f"queue:{queue}"
+def queue_of(name: JobName, lane: tuple[Pool, str] | None = None) -> str:
+    """Each lane has a queue of its own: a worker takes from it only what it has room for."""
+    return QUEUES[name] if lane is None else f"{QUEUES[name]}:{lane[0].lower()}:{lane[1]}"
+
+
+def queue_topic(name: JobName) -> str:
+    """What is rung when a job of this name was sent, to whichever queue."""
+    return f"queue:{QUEUES[name]}"
 
 
 class JobQueue:
@@ -64,28 +78,61 @@ class JobQueue:
 
     async def send(self, jobs: Sequence[Job]) -> None:
         """Raises: redis.RedisError where Redis cannot be reached."""
-        for job in jobs:
-            await self._redis.enqueue_job(
-                str(job.name), job.id.hex, _queue_name=QUEUES[job.name], _defer_until=job.not_before
-            )
+        now_ms = int(utc_now().timestamp() * 1000)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for parcel in _parcels(jobs):
+                job, job_id = parcel[0], uuid4().hex
+                due_ms = now_ms if job.not_before is None else int(job.not_before.timestamp() * 1000)
+                arguments = (job.playground_id and job.playground_id.hex, *(each.id.hex for each in parcel))
+                # What arq's own enqueue_job writes, without its look whether the random id is taken.
+                pipe.psetex(
+                    job_key_prefix + job_id,
+                    due_ms - now_ms + int(JOB_LIFETIME.total_seconds() * 1000),
+                    serialize_job(str(job.name), arguments, {}, None, now_ms),
+                )
+                queue = queue_of(job.name, job.lane)
+                pipe.zadd(queue, {job_id: due_ms})
+                pipe.sadd(f"{QUEUES[job.name]}-queues", queue)
+            await pipe.execute()
 
     async def length(self, name: JobName) -> int:
-        """How many jobs wait in the queue of `name`, those that are not due yet included.
+        """How many jobs wait in all queues of `name`, those that are not due yet included.
 
         Raises: redis.RedisError where Redis cannot be reached.
         """
-        return int(await self._redis.zcard(QUEUES[name]))
+        queues = await self._redis.smembers(f"{QUEUES[name]}-queues")  # type: ignore[misc]  # redis-py's own types
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for queue in queues:
+                pipe.zcard(queue)
+            return sum(await pipe.execute())
 
     async def close(self) -> None:
         await self._redis.aclose()
 
 
-class QueueWorker(Worker):
-    """arq's worker, woken by `wake`; it polls twice a second for what was deferred or whose ring was lost."""
+def _parcels(jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
+    """Jobs that travel together, in parcels that are small enough for all workers to get some."""
+    alike: dict[tuple[object, ...], list[Job]] = {}
+    for job in jobs:
+        alike.setdefault((job.name, job.playground_id, job.lane, job.not_before), []).append(job)
+    for together in alike.values():
+        size = min(-(-len(together) // SPREAD), MOST_IDS)
+        for start in range(0, len(together), size):
+            yield together[start : start + size]
 
-    def __init__(self, *, wake: asyncio.Event, **options: Any) -> None:
+
+class QueueWorker(Worker):
+    """arq's worker of several queues, woken by `wake`; it polls twice a second for deferred jobs and lost rings.
+
+    `queues` tells the room for each: nothing is taken from a queue without. A job is taken off its queue before it is
+    run. arq would leave it there until its end, and reads only the queue's head, which jobs that run for hours, and
+    those of workers that were killed, would fill. A job that is lost with its worker is sent again by the sweeper.
+    """
+
+    def __init__(self, *, wake: asyncio.Event, queues: Mapping[str, Room], **options: Any) -> None:
         super().__init__(**options)
         self._wake = wake
+        self._queues = queues
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -97,31 +144,51 @@ class QueueWorker(Worker):
             while not self._stopping:
                 self._wake.clear()
                 try:
-                    await self._poll_iteration()
+                    found = await self._take()
                 except RedisError as error:
                     log.warning("queue.unreachable", reason=str(error))
                     await asyncio.sleep(POLL_INTERVAL.total_seconds())
                     continue
-                if not self._wake.is_set():
+                if not found and not self._wake.is_set():
                     await self._wait()
         finally:
             self._idle.set()
 
-    async def run_job(self, job_id: str, score: int) -> None:
-        """Take the job off the queue, then run it.
+    async def _take(self) -> bool:
+        """Start a few of the jobs that are due, as far as there is room; tells whether there may be more."""
+        for job_id in [job_id for job_id, task in self.tasks.items() if task.done()]:
+            self.tasks.pop(job_id).result()
+        most = min(READ_AT_ONCE, self.max_jobs - self.job_counter)
+        rooms = {queue: min(most, room()) for queue, room in self._queues.items()}
+        open_queues = [queue for queue, room in rooms.items() if room > 0]
+        if not open_queues or not self.allow_pick_jobs:
+            return False
+        async with self.pool.pipeline(transaction=False) as pipe:
+            for queue in open_queues:
+                pipe.zrangebyscore(queue, min="-inf", max=utc_now().timestamp() * 1000, start=0, num=rooms[queue])
+            due = dict(zip(open_queues, await pipe.execute(), strict=True))
+        if any(due.values()):
+            await self._start(due)
+        return any(due.values())
 
-        arq would leave it there until its end, and reads only the queue's head, which jobs that run for hours, and
-        those of workers that were killed, would fill. A job that is lost with its worker is sent again by the sweeper.
-        """
-        await self.pool.zrem(self.queue_name, job_id)
-        await super().run_job(job_id, score)
+    async def _start(self, due: Mapping[str, Sequence[bytes]]) -> None:
+        """Run those of the jobs that no other worker has taken off the queue first."""
+        jobs = [(queue, job_id) for queue, job_ids in due.items() for job_id in job_ids]
+        async with self.pool.pipeline(transaction=False) as pipe:
+            for queue, job_id in jobs:
+                pipe.zrem(queue, job_id)
+            taken = await pipe.execute()
+        now_ms = int(utc_now().timestamp() * 1000)
+        for name in [job_id.decode() for (_, job_id), mine in zip(jobs, taken, strict=True) if mine]:
+            self.job_counter += 1
+            task = self.tasks[name] = asyncio.create_task(self.run_job(name, now_ms), name=f"job {name}")
+            task.add_done_callback(lambda _: self._count_off())
 
-    def _release_sem_dec_counter_on_complete(self) -> None:
+    def _count_off(self) -> None:
         """A job has ended: a worker that was full looks at once for what waits."""
-        full = self.job_counter >= self.max_jobs
-        super()._release_sem_dec_counter_on_complete()
-        if full:
+        if self.job_counter >= self.max_jobs:
             self._wake.set()
+        self.job_counter -= 1
 
     async def _wait(self) -> None:
         try:
@@ -155,13 +222,13 @@ class QueueWorker(Worker):
 
 
 def make_worker(
-    *, url: str, queue: str, handlers: Mapping[JobName, Handler], wake: asyncio.Event, max_jobs: int
+    *, url: str, queues: Mapping[str, Room], handlers: Mapping[JobName, Handler], wake: asyncio.Event, max_jobs: int
 ) -> QueueWorker:
-    """A worker of one queue whose jobs call the handlers with the job's id."""
+    """A worker of some queues whose jobs call the handlers."""
 
     def entry(name: JobName, handler: Handler) -> Function:
-        async def run(_context: dict[str, Any], id_hex: str) -> None:
-            await handler(UUID(hex=id_hex))
+        async def run(_context: dict[str, Any], playground: str | None, *ids: str) -> None:
+            await handler(None if playground is None else UUID(hex=playground), [UUID(hex=id_) for id_ in ids])
 
         return func(
             run,  # type: ignore[arg-type]  # arq's protocol wants *args
@@ -173,8 +240,9 @@ def make_worker(
 
     return QueueWorker(
         wake=wake,
+        queues=queues,
         functions=[entry(name, handler) for name, handler in handlers.items()],
-        queue_name=queue,
+        queue_name=next(iter(queues)),  # for arq's own words; jobs are taken by `queues`
         redis_pool=client(url, patient=True),
         handle_signals=False,
         max_jobs=max_jobs,

@@ -4,10 +4,11 @@ from app.models.accounts import Role, Session, User
 from app.models.base import Base
 from app.models.playgrounds import Playground, Task, TaskEdge
 from app.models.reconciliation import Reconciliation, ReconciliationEvent, ReconciliationRun
-from app.models.runs import Event, LogLine, Run, TaskAttempt, TaskRun, TaskRunEdge, Worker
+from app.models.runs import DispatchLock, Event, LogLine, Run, TaskAttempt, TaskRun, TaskRunEdge, Worker
 
 __all__ = [
     "Base",
+    "DispatchLock",
     "Event",
     "LogLine",
     "Playground",

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.domain.dispatch import Pool
 from app.domain.outputs import OutputFormat
 from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
 from app.domain.tasks import TaskType
@@ -19,6 +20,7 @@ class Run(Base):
         UniqueConstraint("playground_id", "idempotency_key"),
         UniqueConstraint("playground_id", "scheduled_for"),
         Index("ix_run_status_created_at", "status", "created_at"),
+        Index("ix_run_ended_at", "ended_at"),
         TABLE_OPTIONS,
     )
 
@@ -45,6 +47,7 @@ class TaskRun(Base):
         UniqueConstraint("run_id", "position"),
         Index("ix_task_run_run_id_status", "run_id", "status"),
         Index("ix_task_run_status_queued_at", "status", "queued_at"),
+        Index("ix_task_run_dispatch", "status", "playground_id", "pool", "lane", "queued_at"),
         Index("ix_task_run_worker_id", "worker_id"),
         Index("ix_task_run_task_id_id", "task_id", "id"),
         TABLE_OPTIONS,
@@ -64,6 +67,8 @@ class TaskRun(Base):
     timeout_ms: Mapped[int | None] = mapped_column(BigInteger)
 
     status: Mapped[TaskRunStatus] = mapped_column(Word(TaskRunStatus))
+    pool: Mapped[Pool] = mapped_column(Word(Pool))
+    lane: Mapped[str] = mapped_column(String(100))  # the engine's name; empty where none was configured at the start
     pending_parents: Mapped[int]  # parents that have not succeeded yet
     attempt: Mapped[int]
     losses: Mapped[int] = mapped_column(default=0)  # attempts whose worker died; they count as no retry
@@ -139,6 +144,15 @@ class LogLine(Base):
     at: Mapped[datetime]
     stream: Mapped[str] = mapped_column(String(20))
     text: Mapped[str] = mapped_column(LongText)
+
+
+class DispatchLock(Base):
+    """One row: who holds it is the only one to hand out slots, so that limits of the whole platform are kept."""
+
+    __tablename__ = "dispatch_lock"
+    __table_args__ = TABLE_OPTIONS
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
 
 
 class Worker(Base):

@@ -1,60 +1,105 @@
 """Claims: how a worker comes to hold a task run, from the queue, from its own hand, or from a dead worker."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from app.domain.dispatch import Choice, Group, Limits
 from app.domain.events import Job, JobName
 from app.domain.identity import utc_now
-from app.domain.status import TaskRunStatus
+from app.domain.status import RunStatus, TaskRunStatus
 from app.engines.base import Handle
 from app.models import TaskRun
 from app.services.attempt import Outcome
 from app.services.held_work import HeldTask
 from app.services.records import error_columns, record_attempts
 from app.services.rollup import fail_dependents, finish_if_done
+from app.services.slots import Reservation, place_of
 from app.store.ledger import Ledger, assume
 from app.store.unit_of_work import UnitOfWork
 
 MAX_LOSSES = 3  # a task that kills its worker again and again is at fault itself
 CLOCK_SLACK = timedelta(seconds=1)  # a retry is not refused because two hosts' clocks differ a little
+LOOKS = 3  # at what waits; a group of which too many were chosen leaves slots to the others
 
 
 class Claims:
     """The claims of one worker; every method is a part of the caller's transaction."""
 
-    def __init__(self, *, worker_id: UUID) -> None:
+    def __init__(self, *, worker_id: UUID, limits: Limits) -> None:
         self._worker_id = worker_id
+        self._limits = limits
 
     async def from_queue(
-        self, unit: UnitOfWork, playground_id: UUID, task_run_ids: Sequence[UUID]
+        self, unit: UnitOfWork, playground_id: UUID, task_run_ids: Sequence[UUID], *, reservation: Reservation
     ) -> list[HeldTask | None]:
-        """Claim each task run that is queued and due, or whose worker is gone; None for what is another's."""
+        """Claim each task run that is queued and due, or whose worker is gone; None for what is another's.
+
+        What there is no slot for goes back to the queue. Where the platform has limits only `the_next` may claim what
+        is queued.
+        """
+        reservation.begin_again()
         ledger = await unit.open_ledger(playground_id)
         if ledger is None:
             return [None] * len(task_run_ids)
         at = utc_now()
         rows = {row.id: row for row in await unit.runs.task_runs(task_run_ids)}
         queued = [row for row in rows.values() if row.status is TaskRunStatus.QUEUED and _is_due(row, at)]
-        claimed = {row.id: HeldTask(task_run=row) for row in await self.claim(ledger, queued, at=at)}
-        for row in rows.values():
-            if row.status is TaskRunStatus.RUNNING and row.id not in claimed:
-                taken = await self._take_over(unit, ledger, row, at=at)
-                claimed |= {} if taken is None else {row.id: taken}
+        mine = [] if self._limits else self._with_slots(unit, queued, reservation)
+        claimed = {row.id: HeldTask(task_run=row) for row in await self.claim(ledger, mine, at=at)}
+        running = [row for row in rows.values() if row.status is TaskRunStatus.RUNNING and row.id not in claimed]
+        for row in self._with_slots(unit, await unit.workers.orphaned_among(running), reservation):
+            taken = await self._take_over(unit, ledger, row, at=at)
+            claimed |= {} if taken is None else {row.id: taken}
         return [claimed.pop(task_run_id, None) for task_run_id in task_run_ids]  # an id that came twice is given once
 
-    async def queue(
-        self, unit: UnitOfWork, ledger: Ledger, ready: Sequence[TaskRun], *, keep: int, at: datetime
-    ) -> list[TaskRun]:
-        """Claim the first `keep` of the ready task runs, and queue the others."""
-        mine, others = ready[:keep], ready[keep:]
-        if others:
-            queued = await ledger.transition_all(
-                others[0].run_id, TaskRunStatus.QUEUED, at=at, among=[row.id for row in others], queued_at=at
-            )
-            unit.outbox.jobs.extend(Job(name=JobName.EXECUTE_TASK, id=task_run_id) for task_run_id in queued)
-        return await self.claim(ledger, mine, at=at, via=TaskRunStatus.QUEUED, queued_at=at)
+    async def the_next(self, unit: UnitOfWork, *, most: int, reservation: Reservation) -> list[HeldTask]:
+        """Claim what fairness and the limits give to this worker next, in any playground."""
+        reservation.begin_again()
+        if self._limits:
+            await unit.waiting.lock()
+        at, claimed = utc_now(), list[HeldTask]()
+        for _ in range(LOOKS):
+            waiting = await unit.waiting.groups(at)
+            if not waiting or len(claimed) >= most:
+                break
+            choice = Choice(running=await unit.waiting.running(), limits=self._limits)
+            chosen = choice.choose(waiting, most=most - len(claimed), room=reservation.room)
+            found = await self._claim_chosen(unit, chosen, reservation, at=at)
+            if not found:
+                break
+            claimed += found
+        return claimed
+
+    async def _claim_chosen(
+        self, unit: UnitOfWork, chosen: Mapping[Group, int], reservation: Reservation, *, at: datetime
+    ) -> list[HeldTask]:
+        claimed: list[HeldTask] = []
+        for group in sorted(chosen, key=lambda one: one.playground_id.hex):  # the same order of locks everywhere
+            ledger = await unit.open_ledger(group.playground_id)
+            if ledger is not None:
+                rows = await unit.waiting.oldest(group, at, limit=chosen[group])
+                mine = [row for row in rows if reservation.take(row)]
+                claimed += [HeldTask(task_run=row) for row in await self.claim(ledger, mine, at=at)]
+        return claimed
+
+    def _with_slots(self, unit: UnitOfWork, rows: Sequence[TaskRun], reservation: Reservation) -> list[TaskRun]:
+        mine: list[TaskRun] = []
+        for row in rows:
+            if reservation.take(row):
+                mine.append(row)
+            else:
+                unit.outbox.jobs.append(job_of(row))
+        return mine
+
+    async def queue(self, unit: UnitOfWork, ledger: Ledger, ready: Sequence[TaskRun], *, at: datetime) -> None:
+        """PENDING → QUEUED, with a job for each."""
+        for run_id, rows in groupby(sorted(ready, key=lambda row: row.run_id.hex), key=lambda row: row.run_id):
+            queued = {row.id: row for row in rows}
+            moved = await ledger.transition_all(run_id, TaskRunStatus.QUEUED, at=at, among=queued, queued_at=at)
+            unit.outbox.jobs.extend(job_of(queued[task_run_id]) for task_run_id in moved)
 
     async def claim(
         self,
@@ -68,6 +113,8 @@ class Claims:
         """→ RUNNING in a new attempt of this worker; the rows are brought up to date."""
         if not task_runs:
             return []
+        for run_id in {row.run_id for row in task_runs if _is_first(row)}:
+            await ledger.transition_run(run_id, RunStatus.RUNNING, at=at, started_at=at)
         fresh = {
             "started_at": at,
             "worker_id": self._worker_id,
@@ -85,8 +132,6 @@ class Claims:
 
     async def _take_over(self, unit: UnitOfWork, ledger: Ledger, task_run: TaskRun, *, at: datetime) -> HeldTask | None:
         """Go on with what a dead worker held: re-attach by its handle, or begin a new attempt."""
-        if task_run.worker_id is not None and await unit.workers.exists(task_run.worker_id):
-            return None
         run = await unit.runs.fresh(task_run.run_id)
         cancelled = run is not None and run.cancel_requested
         if task_run.handle is not None and task_run.handle_durable:
@@ -146,6 +191,22 @@ class Claims:
         )
         await fail_dependents(unit, ledger, task_run, at=at)
         await finish_if_done(unit, ledger, task_run.run_id, at=at)
+
+
+def job_of(task_run: TaskRun, *, not_before: datetime | None = None) -> Job:
+    """The job that has a worker take the task run up, from the queue of its lane."""
+    return Job(
+        name=JobName.EXECUTE_TASKS,
+        id=task_run.id,
+        playground_id=task_run.playground_id,
+        lane=place_of(task_run),
+        not_before=not_before,
+    )
+
+
+def _is_first(task_run: TaskRun) -> bool:
+    """Whether its start may be its run's: a task without parents, at its first attempt."""
+    return task_run.attempt == 0 and task_run.pending_parents == 0
 
 
 def _is_due(task_run: TaskRun, at: datetime) -> bool:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from app.domain.events import Job, JobName
 from app.domain.identity import utc_now
 from app.domain.status import TaskRunStatus
 from app.models import TaskRun
 from app.services.attempt import Outcome
-from app.services.claims import Claims
+from app.services.claims import Claims, job_of
 from app.services.held_work import HeldTask
 from app.services.records import error_columns, output_columns, record_attempts
 from app.services.rollup import fail_dependents, finish_if_done
+from app.services.slots import Slots, place_of
 from app.store.ledger import Ledger
 from app.store.unit_of_work import UnitOfWork
 
@@ -29,8 +29,9 @@ class End:
 
 
 class Conclusion:
-    def __init__(self, *, claims: Claims, worker_id: UUID) -> None:
+    def __init__(self, *, claims: Claims, slots: Slots, worker_id: UUID) -> None:
         self._claims = claims
+        self._slots = slots
         self._worker_id = worker_id
 
     async def conclude(self, unit: UnitOfWork, playground_id: UUID, ends: Sequence[End]) -> list[TaskRun | None]:
@@ -49,13 +50,26 @@ class Conclusion:
                 await fail_dependents(unit, ledger, end.held.task_run, at=end.outcome.ended_at)
         succeeded = [end for end in held if end.outcome.status is TaskRunStatus.SUCCESS]
         ready = await unit.runs.count_off_parents([end.held.task_run.id for end in succeeded])
-        wanting = [end for end in succeeded if end.wants_more]
         at = max((end.outcome.ended_at for end in held), default=utc_now())
-        following = await self._claims.queue(unit, ledger, ready, keep=len(wanting), at=at)
+        following = self._followers([end for end in succeeded if end.wants_more], ready)
+        kept = {row.id for row in following.values()}
+        await self._claims.queue(unit, ledger, [row for row in ready if row.id not in kept], at=at)
+        await self._claims.claim(ledger, list(following.values()), at=at, via=TaskRunStatus.QUEUED, queued_at=at)
         for run_id in {end.held.task_run.run_id for end in held} - {row.run_id for row in ready}:
             await finish_if_done(unit, ledger, run_id, at=at)
-        given = dict(zip((id(end) for end in wanting), following, strict=False))
-        return [given.get(id(end)) for end in ends]
+        return [following.get(id(end)) for end in ends]
+
+    def _followers(self, ends: Sequence[End], ready: Sequence[TaskRun]) -> dict[int, TaskRun]:
+        """By the end's id(): the ready task run that its worker goes on with, in the slot of the one that has ended."""
+        following: dict[int, TaskRun] = {}
+        left = list(ready)
+        for end in ends:
+            slot = end.held.slot
+            child = next((row for row in left if slot is None or self._slots.may_move(slot, place_of(row))), None)
+            if child is not None:
+                left.remove(child)
+                following[id(end)] = child
+        return following
 
     async def _end(self, ledger: Ledger, end: End) -> bool:
         outcome = end.outcome
@@ -95,7 +109,7 @@ class Conclusion:
         )
         if moved:
             await record_attempts(unit, [(held, outcome)])
-            unit.outbox.jobs.append(Job(name=JobName.EXECUTE_TASK, id=task_run.id, not_before=due))
+            unit.outbox.jobs.append(job_of(task_run, not_before=due))
         return True
 
 

@@ -1,33 +1,38 @@
-"""What a worker does with runs: starts them, and carries task runs through their attempts along the edges.
+"""What a worker does with runs: carries task runs through their attempts, and along the edges.
 
 A worker that has ended a task goes on with one of its children itself, claimed in the very transaction that ended the
-parent: between the two there is no queue, no poll and no new process. The other children are queued.
+parent: between the two there is no queue, no poll and no new process. The other children are queued. A worker whose
+slots are all taken goes on with what is fair instead: a user with a thousand tasks does not keep another's waiting.
 """
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from time import monotonic
 from uuid import UUID
 
 import structlog
 
-from app.domain.events import Job, JobName
+from app.domain.dispatch import Limits
 from app.domain.identity import utc_now
-from app.domain.status import RunStatus, TaskRunStatus
+from app.domain.status import TaskRunStatus
 from app.models import TaskRun
 from app.services.attempt import AttemptRunner, Outcome
-from app.services.claims import Claims
+from app.services.claims import Claims, job_of
 from app.services.conclusion import Conclusion, End
 from app.services.group_commit import GroupCommit
 from app.services.held_work import HeldTask, HeldWork
 from app.services.records import record_attempts
 from app.services.rollup import finish_if_done
+from app.services.slots import Reservation, Slots, place_of
 from app.store.database import Database, DatabaseAwayError
 from app.store.ledger import Ledger
 from app.store.unit_of_work import UnitOfWork
 
 RETRY_DELAY = 0.5  # seconds between two looks whether the database is back
+STALE_AFTER = 0.1  # seconds; a full worker looks that often whether anything waits
 
 log = structlog.get_logger()
 
@@ -35,42 +40,51 @@ log = structlog.get_logger()
 class ExecutionService:
     """`worker_id` is this process's lease: its heartbeat is kept by app.services.leases."""
 
-    def __init__(self, *, database: Database, attempts: AttemptRunner, held: HeldWork, worker_id: UUID) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        attempts: AttemptRunner,
+        held: HeldWork,
+        worker_id: UUID,
+        slots: Slots,
+        limits: Limits,
+    ) -> None:
         self._database = database
         self._attempts = attempts
         self._held = held
         self._worker_id = worker_id
-        self._claims = Claims(worker_id=worker_id)
-        self._conclusion = Conclusion(claims=self._claims, worker_id=worker_id)
+        self._slots = slots
+        self._limits = limits
+        self._claims = Claims(worker_id=worker_id, limits=limits)
+        self._conclusion = Conclusion(claims=self._claims, slots=slots, worker_id=worker_id)
         self._draining = False
-        self._asked: GroupCommit[None, UUID, UUID | None] = GroupCommit(self._find_playgrounds)
+        self._waiting = (-STALE_AFTER, frozenset[UUID]())  # when it was looked, and whose tasks waited for a slot
         self._claimed: GroupCommit[UUID, UUID, HeldTask | None] = GroupCommit(self._claim)
         self._ended: GroupCommit[UUID, End, TaskRun | None] = GroupCommit(self._conclude)
+        self._next: GroupCommit[None, HeldTask | None, HeldTask | None] = GroupCommit(self._claim_next)
 
-    async def start_run(self, run_id: UUID) -> None:
-        """PENDING → RUNNING: queue the tasks without parents, and carry the first of them."""
+    async def execute_tasks(self, playground_id: UUID | None, task_run_ids: Sequence[UUID]) -> None:
+        """Claim those of one playground's task runs that are queued, or whose worker has died, and carry them.
 
-        async def work(unit: UnitOfWork) -> list[TaskRun]:
-            run = await unit.runs.get(run_id)
-            ledger = None if run is None else await unit.open_ledger(run.playground_id)
-            if ledger is None or self._draining:
-                return []
-            at = utc_now()
-            if not await ledger.transition_run(run_id, RunStatus.RUNNING, at=at, started_at=at):
-                return []
-            return await self._claims.queue(unit, ledger, await unit.runs.roots(run_id), keep=1, at=at)
-
-        for task_run in await self._database.write(work):
-            await self._carry(HeldTask(task_run=task_run))
-
-    async def execute_task(self, task_run_id: UUID) -> None:
-        """Claim a queued task run, or one whose worker has died, and carry it; another's work is left alone."""
-        playground_id = await self._asked.submit(None, task_run_id)
+        Another's work is left alone, and so is what there is no slot for.
+        """
         if playground_id is None or self._draining:
             return
-        held = await self._claimed.submit(playground_id, task_run_id)
-        if held is not None:
+        async with asyncio.TaskGroup() as group:
+            for task_run_id in task_run_ids:
+                group.create_task(self._execute(playground_id, task_run_id), name=f"task run {task_run_id.hex}")
+
+    async def _execute(self, playground_id: UUID, task_run_id: UUID) -> None:
+        try:
+            held = await self._claimed.submit(playground_id, task_run_id)
+            if held is None and self._limits:
+                held = await self._next.submit(None, None)
             await self._carry(held)
+        except DatabaseAwayError:
+            log.warning("execution.claim_failed", task_run_id=task_run_id.hex)  # the sweeper sends the job again
+        except Exception:  # one task's fault must not end those that came by the same job
+            log.exception("execution.crashed", task_run_id=task_run_id.hex)
 
     async def hand_over(self, *, grace: timedelta) -> None:
         """Take nothing new, let what runs end within the grace, and give the rest back to the queue."""
@@ -82,41 +96,91 @@ class ExecutionService:
             log.info("worker.hands_over", count=len(self._held))
 
     async def _carry(self, held: HeldTask | None) -> None:
-        while held is not None:
-            self._held.add(held)
-            try:
-                outcome = await self._attempts.run(held, attached=held.handle)
-                following = await self._end(held, outcome)
-            except asyncio.CancelledError:
-                await asyncio.shield(self._give_back(held))
-                raise
-            finally:
-                self._held.remove(held)
-            held = None if following is None else HeldTask(task_run=following)
+        try:
+            while held is not None:
+                child = await self._attempt(held)
+                held = await self._take_next(held) if child is None else self._follow(held, child)
+        finally:
+            if held is not None and held.slot is not None:
+                self._slots.give_back(held.slot)
+
+    async def _attempt(self, held: HeldTask) -> TaskRun | None:
+        """Run the attempt and end it; gives the child to go on with, claimed."""
+        self._held.add(held)
+        try:
+            outcome = await self._attempts.run(held, attached=held.handle)
+            return await self._end(held, outcome)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._give_back(held))
+            raise
+        finally:
+            self._held.remove(held)
 
     async def _end(self, held: HeldTask, outcome: Outcome) -> TaskRun | None:
         """Write what came of it, however long the database is away: what was worked out is not thrown away."""
         while True:
-            end = End(held=held, outcome=outcome, wants_more=not self._draining)
+            end = End(held=held, outcome=outcome, wants_more=await self._wants_child(held))
             try:
                 return await self._ended.submit(held.task_run.playground_id, end)
             except DatabaseAwayError:
                 log.warning("execution.end_waits", task_run_id=held.task_run.id.hex, status=str(outcome.status))
                 await asyncio.sleep(RETRY_DELAY)
 
-    # ---- transactions, each for all that waits for it
+    def _follow(self, held: HeldTask, child: TaskRun) -> HeldTask:
+        if held.slot is not None:
+            self._slots.move(held.slot, place_of(child))
+        return HeldTask(task_run=child, slot=held.slot)
 
-    async def _find_playgrounds(self, _key: None, task_run_ids: Sequence[UUID]) -> list[UUID | None]:
-        async with self._database.read() as unit:
-            found = await unit.runs.playgrounds_of(task_run_ids)
-        return [found.get(task_run_id) for task_run_id in task_run_ids]
+    async def _take_next(self, held: HeldTask) -> HeldTask | None:
+        """Give the slot up; where it was the last, or limits hold tasks back, the next task is taken from all."""
+        if self._limits or self._is_full(held):
+            return await self._next.submit(None, held)
+        if held.slot is not None:
+            self._slots.give_back(held.slot)
+        return None
+
+    async def _wants_child(self, held: HeldTask) -> bool:
+        """Not while the slots are all taken and another playground's task waits for one."""
+        if self._draining or not self._is_full(held):
+            return not self._draining
+        looked_at, waiting = self._waiting
+        if monotonic() - looked_at > STALE_AFTER:
+            with suppress(DatabaseAwayError):
+                async with self._database.read() as unit:
+                    waiting = frozenset(group.playground_id for group in await unit.waiting.groups(utc_now()))
+            self._waiting = (monotonic(), waiting)
+        return waiting <= {held.task_run.playground_id}
+
+    def _is_full(self, held: HeldTask) -> bool:
+        return self._slots.room(*place_of(held.task_run)) == 0
+
+    # ---- transactions, each for all that waits for it
 
     async def _claim(self, playground_id: UUID, task_run_ids: Sequence[UUID]) -> list[HeldTask | None]:
         if self._draining:
             return [None] * len(task_run_ids)
-        return await self._database.write(
-            partial(self._claims.from_queue, playground_id=playground_id, task_run_ids=task_run_ids)
-        )
+        with self._slots.reserving() as reservation:
+            claim = partial(
+                self._claims.from_queue,
+                playground_id=playground_id,
+                task_run_ids=task_run_ids,
+                reservation=reservation,
+            )
+            found = await self._database.write(claim)
+            _keep(reservation, found)
+        return found
+
+    async def _claim_next(self, _key: None, asking: Sequence[HeldTask | None]) -> list[HeldTask | None]:
+        for ended in asking:
+            if ended is not None and ended.slot is not None:
+                self._slots.give_back(ended.slot)
+        found: list[HeldTask | None] = []
+        if not self._draining:
+            with self._slots.reserving() as reservation:
+                take = partial(self._claims.the_next, most=len(asking), reservation=reservation)
+                found += await self._database.write(take)
+                _keep(reservation, found)
+        return [*found, *[None] * (len(asking) - len(found))]
 
     async def _conclude(self, playground_id: UUID, ends: Sequence[End]) -> list[TaskRun | None]:
         return await self._database.write(partial(self._conclusion.conclude, playground_id=playground_id, ends=ends))
@@ -145,7 +209,7 @@ class ExecutionService:
             elif await self._requeue(unit, ledger, task_run, at=at):
                 await record_attempts(unit, [(held, handed_over)])
                 await finish_if_done(unit, ledger, task_run.run_id, at=at)
-            unit.outbox.jobs.append(Job(name=JobName.EXECUTE_TASK, id=task_run.id))
+            unit.outbox.jobs.append(job_of(task_run))
 
         await self._database.write(work)
 
@@ -166,3 +230,9 @@ class ExecutionService:
             worker_id=None,
             losses=TaskRun.losses + 1,
         )
+
+
+def _keep(reservation: Reservation, claimed: Sequence[HeldTask | None]) -> None:
+    for held in claimed:
+        if held is not None:
+            held.slot = reservation.keep(held.task_run)

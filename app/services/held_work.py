@@ -11,6 +11,7 @@ from uuid import UUID
 from app.domain.identity import utc_now
 from app.engines.base import Engine, EngineError, EngineLogLine, Handle
 from app.models import TaskRun
+from app.services.slots import Slot
 
 LINES_PER_ATTEMPT = 10_000_000
 
@@ -23,6 +24,7 @@ class HeldTask:
     """
 
     task_run: TaskRun
+    slot: Slot | None = None
     engine: Engine | None = None
     handle: Handle | None = None
     handle_to_store: Handle | None = None

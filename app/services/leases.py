@@ -19,6 +19,7 @@ from app.domain.events import Job, JobName, cancel_topic
 from app.domain.identity import utc_now
 from app.messaging.bell import Bell
 from app.models import ReconciliationRun, TaskRun
+from app.services.claims import job_of
 from app.services.held_work import HeldWork
 from app.store.database import Database, DatabaseAwayError
 from app.store.unit_of_work import UnitOfWork
@@ -93,21 +94,19 @@ class Lease:
     async def _settle(self, claimed: Sequence[TaskRun], comparing: Sequence[ReconciliationRun]) -> None:
         """Let go of what the database gives to this worker, and this worker knows nothing of."""
         oldest = utc_now() - SETTLE_AGE
-        tasks, pairs = (
-            [row.id for row in rows if row.id not in self._held and row.started_at and row.started_at < oldest]
-            for rows in (claimed, comparing)
-        )
+        tasks = [row for row in claimed if row.id not in self._held and row.started_at and row.started_at < oldest]
+        pairs = [row for row in comparing if row.id not in self._held and row.started_at and row.started_at < oldest]
         if not tasks and not pairs:
             return
         log.warning("lease.settled", tasks=len(tasks), comparisons=len(pairs))
 
         async def work(unit: UnitOfWork) -> None:
-            for id_ in tasks:
-                await unit.runs.release(id_, worker_id=self._worker_id)
-                unit.outbox.jobs.append(Job(name=JobName.EXECUTE_TASK, id=id_))
-            for id_ in pairs:
-                await unit.reconciliations.release(id_, worker_id=self._worker_id)
-                unit.outbox.jobs.append(Job(name=JobName.RECONCILE, id=id_))
+            for task_run in tasks:
+                await unit.runs.release(task_run.id, worker_id=self._worker_id)
+                unit.outbox.jobs.append(job_of(task_run))
+            for pair in pairs:
+                await unit.reconciliations.release(pair.id, worker_id=self._worker_id)
+                unit.outbox.jobs.append(Job(name=JobName.RECONCILE, id=pair.id))
 
         await self._database.write(work)
 

@@ -40,7 +40,7 @@ class RecoveryService:
     async def sweep(self) -> Swept:
         """Take the leases of silent workers, and send the jobs of all that nobody holds."""
         at = utc_now()
-        tasks, pairs = [await self._spans(name, at) for name in (JobName.EXECUTE_TASK, JobName.RECONCILE)]
+        tasks, pairs = [await self._spans(name, at) for name in (JobName.EXECUTE_TASKS, JobName.RECONCILE)]
         async with self._database.read() as unit:
             dead = [worker.id for worker in await unit.workers.dead(before=at - self._lease)]
             jobs = [] if dead else await _stranded(unit, tasks=tasks, pairs=pairs)
@@ -76,13 +76,11 @@ class RecoveryService:
 
 async def _stranded(unit: UnitOfWork, *, tasks: Sequence[Span], pairs: Sequence[Span]) -> list[Job]:
     """The jobs of what nobody holds: orphans at once, what waits only when its job may have been lost."""
-    orphans = [row.id for row in await unit.workers.orphans(limit=BATCH)]
+    orphans = await unit.workers.orphans(limit=BATCH)
     queued = await unit.runs.queued_within(tasks, limit=BATCH)
-    pending = [run.id for run in await unit.runs.pending_within(tasks, limit=BATCH)]
     orphaned_pairs = await unit.reconciliations.orphans(limit=BATCH)
     waiting_pairs = await unit.reconciliations.pending_within(pairs, limit=BATCH)
-    return [
-        *(Job(name=JobName.EXECUTE_TASK, id=id_) for id_ in (*orphans, *queued)),
-        *(Job(name=JobName.START_RUN, id=id_) for id_ in pending),
+    return [  # by no lane: any worker may take up what perhaps no worker with such a lane is there for
+        *(Job(name=JobName.EXECUTE_TASKS, id=row.id, playground_id=row.playground_id) for row in (*orphans, *queued)),
         *(Job(name=JobName.RECONCILE, id=id_) for id_ in (*orphaned_pairs, *waiting_pairs)),
     ]

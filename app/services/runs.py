@@ -1,17 +1,19 @@
 """Runs: launching, cancelling and finding them. What a worker does with a run is in app.services.execution."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from app.domain.dispatch import Pool
 from app.domain.errors import ConflictError, IllegalStateError, InvalidError, NotFoundError
 from app.domain.events import Job, JobName, cancel_topic
 from app.domain.graph import through, topological_order
 from app.domain.identity import Viewer, new_id, utc_now
 from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
+from app.domain.tasks import TaskType
 from app.models import Event, Run, Task, TaskRun
 from app.services.playgrounds import not_found
 from app.services.rollup import finish_if_done
@@ -20,6 +22,7 @@ from app.store.ledger import Ledger
 from app.store.pages import Page, PageRequest
 from app.store.unit_of_work import UnitOfWork
 
+LaneOf = Callable[[TaskType, str | None], str]
 MAX_KEY = 200
 TASK_RUN_PART = 3  # of a location: date / playground / run / task run / attempt / file
 
@@ -35,8 +38,11 @@ class Launch:
 
 
 class RunService:
-    def __init__(self, *, database: Database) -> None:
+    """`lane_of` names the engine that a task of a type and a connection will run on."""
+
+    def __init__(self, *, database: Database, lane_of: LaneOf) -> None:
         self._database = database
+        self._lane_of = lane_of
 
     async def launch(self, viewer: Viewer, playground_id: UUID, launch: Launch) -> Run:
         """Snapshot the playground's tasks and edges into a new run, and have it started.
@@ -58,8 +64,7 @@ class RunService:
             if ledger.playground.active_run_id not in {None, run_id}:
                 raise await _conflict(unit, ledger)
             if ledger.playground.active_run_id is None:
-                await snapshot(unit, ledger, run_id=run_id, launch=launch, at=at)
-            unit.outbox.jobs.append(Job(name=JobName.START_RUN, id=run_id))
+                await snapshot(unit, ledger, run_id=run_id, launch=launch, at=at, lane_of=self._lane_of)
             return await _row(unit, run_id)
 
         return await self._database.write(work)
@@ -165,8 +170,10 @@ class RunService:
             return {row.task_id: row for row in await unit.runs.last_of_tasks(task_ids) if row.task_id is not None}
 
 
-async def snapshot(unit: UnitOfWork, ledger: Ledger, *, run_id: UUID, launch: Launch, at: datetime) -> None:
-    """Write the run, its task runs and their edges, and make it the playground's active run.
+async def snapshot(
+    unit: UnitOfWork, ledger: Ledger, *, run_id: UUID, launch: Launch, at: datetime, lane_of: LaneOf
+) -> None:
+    """Write the run, its task runs and their edges, make it the playground's active run, and queue its roots.
 
     Raises: InvalidError, NotFoundError.
     """
@@ -179,14 +186,17 @@ async def snapshot(unit: UnitOfWork, ledger: Ledger, *, run_id: UUID, launch: La
     order = topological_order(parents)
     ids = {task_id: new_id() for task_id in order}
     between = through(parents, chosen)
+    pool = Pool.SCHEDULED if launch.scheduled_for is not None else Pool.ADHOC
     task_runs = [
         _task_run(
             tasks[task_id],
             id=ids[task_id],
             run_id=run_id,
             position=position,
-            status=TaskRunStatus.PENDING if task_id in chosen else TaskRunStatus.SKIPPED,
-            pending_parents=len(between.get(task_id, ())),
+            pool=pool,
+            lane=lane_of(tasks[task_id].type, tasks[task_id].connection),
+            at=at,
+            parents=len(between.get(task_id, ())) if task_id in chosen else None,
         )
         for position, task_id in enumerate(order)
     ]
@@ -206,8 +216,13 @@ async def snapshot(unit: UnitOfWork, ledger: Ledger, *, run_id: UUID, launch: La
     ledger.change_playground(active_run_id=run_id, last_run_number=number)
     ledger.record(run_id=run_id, status=RunStatus.PENDING, at=at)
     for row in task_runs:
-        if row["status"] is TaskRunStatus.SKIPPED:
-            ledger.record(run_id=run_id, task_run_id=row["id"], status=TaskRunStatus.SKIPPED, at=at, attempt=0)
+        status = row["status"]
+        if status is not TaskRunStatus.PENDING:
+            ledger.record(run_id=run_id, task_run_id=row["id"], status=status, at=at, attempt=0)
+        if status is TaskRunStatus.QUEUED:
+            lane = (pool, row["lane"])
+            job = Job(name=JobName.EXECUTE_TASKS, id=row["id"], playground_id=playground_id, lane=lane)
+            unit.outbox.jobs.append(job)
 
 
 def _chosen(tasks: Mapping[UUID, Task], task_ids: Sequence[UUID] | None) -> set[UUID]:
@@ -223,7 +238,9 @@ def _chosen(tasks: Mapping[UUID, Task], task_ids: Sequence[UUID] | None) -> set[
     return set(task_ids)
 
 
-def _task_run(task: Task, **values: Any) -> dict[str, Any]:
+def _task_run(task: Task, *, at: datetime, parents: int | None, **values: Any) -> dict[str, Any]:
+    """`parents` counts those that it waits for; None where the task is not run."""
+    status = TaskRunStatus.PENDING if parents else TaskRunStatus.SKIPPED if parents is None else TaskRunStatus.QUEUED
     return {
         "playground_id": task.playground_id,
         "task_id": task.id,
@@ -235,6 +252,9 @@ def _task_run(task: Task, **values: Any) -> dict[str, Any]:
         "retry_delay_ms": task.retry_delay_ms,
         "timeout_ms": task.timeout_ms,
         "attempt": 0,
+        "status": status,
+        "pending_parents": parents or 0,
+        "queued_at": at if status is TaskRunStatus.QUEUED else None,
         **values,
     }
 

@@ -9,13 +9,12 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 
 from app.domain.errors import DomainError
-from app.domain.events import Job, JobName
 from app.domain.identity import new_id, utc_now
 from app.domain.schedule import CatchupPolicy, Schedule
 from app.domain.status import RunStatus, RunTrigger
 from app.models import Playground
 from app.services.playgrounds import schedule_of
-from app.services.runs import Launch, snapshot
+from app.services.runs import LaneOf, Launch, snapshot
 from app.store.database import Database, DatabaseAwayError
 from app.store.ledger import Ledger
 from app.store.unit_of_work import UnitOfWork
@@ -37,8 +36,9 @@ class Tick:
 
 
 class ScheduleService:
-    def __init__(self, *, database: Database, min_interval: timedelta) -> None:
+    def __init__(self, *, database: Database, min_interval: timedelta, lane_of: LaneOf) -> None:
         self._database = database
+        self._lane_of = lane_of
         self._min_interval = min_interval
 
     async def tick(self) -> Tick:
@@ -95,11 +95,10 @@ class ScheduleService:
         reason = await self._reason_to_skip(unit, ledger, at)
         if reason is None:
             try:
-                await snapshot(unit, ledger, run_id=run_id, launch=launch, at=at)
+                await snapshot(unit, ledger, run_id=run_id, launch=launch, at=at, lane_of=self._lane_of)
             except DomainError as error:  # a playground without tasks: the fire is recorded all the same
                 reason = error.message
             else:
-                unit.outbox.jobs.append(Job(name=JobName.START_RUN, id=run_id))
                 return
         await record_skipped(unit, ledger, run_id=run_id, fire=fire, at=at, reason=reason)
 

@@ -103,11 +103,6 @@ class Settings(Section):
         """The URL with its password, for clients."""
         return (self.redis.url or SecretUrl(DEFAULT_REDIS)).get_secret_value()
 
-    @property
-    def max_tasks(self) -> int:
-        """How many tasks one worker process holds at a time."""
-        return self.worker.max_tasks or self.concurrency_config.adhoc_threadpool_size
-
     @classmethod
     def _checked(cls, tree: Tree, env: Mapping[str, str]) -> Self:
         laid = overlay(tree, env, cls)

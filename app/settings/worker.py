@@ -14,13 +14,11 @@ _BEATS_IN_A_LEASE = 3  # one lost heartbeat, or two, must not hand a living work
 
 
 class WorkerSettings(Section):
-    """`max_tasks`: at a time in one process; `adhoc_threadpool_size` where it is not given."""
+    """`max_tasks`: at once in one process, ad hoc and scheduled together; as many as the two pools where not given."""
 
     max_tasks: Annotated[int, Field(ge=1, le=1000)] | None = None
     heartbeat_interval: Annotated[Duration, Ge(50 * _MS), Le(300_000 * _MS)] = 1_000 * _MS
     lease: Annotated[Duration, Ge(200 * _MS), Le(3_600_000 * _MS)] = 15_000 * _MS
-    # At 10 ms a queued job is picked up at once, for 7 % of an idle core.
-    poll_delay: Annotated[Duration, Ge(1 * _MS), Le(10_000 * _MS)] = 10 * _MS
     shutdown_grace: Annotated[Duration, Ge(0 * _MS), Le(3_600_000 * _MS)] = 10_000 * _MS
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import load_only
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
@@ -74,11 +75,6 @@ class RunStore:
 
     async def task_runs(self, ids: Collection[UUID]) -> Sequence[TaskRun]:
         return (await self._session.scalars(select(TaskRun).where(TaskRun.id.in_(ids)))).all()
-
-    async def playgrounds_of(self, task_run_ids: Collection[UUID]) -> dict[UUID, UUID]:
-        """The playground of each task run that there is."""
-        query = select(TaskRun.id, TaskRun.playground_id).where(TaskRun.id.in_(task_run_ids))
-        return {row[0]: row[1] for row in await self._session.execute(query)}
 
     async def task_runs_of(self, run_ids: Collection[UUID]) -> Sequence[TaskRun]:
         query = select(TaskRun).where(TaskRun.run_id.in_(run_ids)).order_by(TaskRun.run_id, TaskRun.position)
@@ -184,14 +180,6 @@ class RunStore:
             )
         return ready
 
-    async def roots(self, run_id: UUID) -> Sequence[TaskRun]:
-        query = (
-            select(TaskRun)
-            .where(TaskRun.run_id == run_id, TaskRun.pending_parents == 0, TaskRun.status == TaskRunStatus.PENDING)
-            .order_by(TaskRun.position)
-        )
-        return (await self._session.scalars(query)).all()
-
     async def statuses(self, run_id: UUID) -> Sequence[TaskRunStatus]:
         return (await self._session.scalars(select(TaskRun.status).where(TaskRun.run_id == run_id).distinct())).all()
 
@@ -262,13 +250,10 @@ class RunStore:
 
     # ---- what was stranded
 
-    async def pending_within(self, spans: Sequence[Span], *, limit: int) -> Sequence[Run]:
-        query = select(Run).where(Run.status == RunStatus.PENDING, within(Run.created_at, spans)).limit(limit)
-        return (await self._session.scalars(query)).all()
-
-    async def queued_within(self, spans: Sequence[Span], *, limit: int) -> Sequence[UUID]:
+    async def queued_within(self, spans: Sequence[Span], *, limit: int) -> Sequence[TaskRun]:
         query = (
-            select(TaskRun.id)
+            select(TaskRun)
+            .options(load_only(TaskRun.id, TaskRun.playground_id))
             .where(TaskRun.status == TaskRunStatus.QUEUED, within(TaskRun.queued_at, spans))
             .order_by(TaskRun.queued_at)
             .limit(limit)

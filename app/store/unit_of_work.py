@@ -13,6 +13,7 @@ from app.store.playgrounds import PlaygroundStore
 from app.store.reconciliations import ReconciliationStore
 from app.store.runs import RunStore
 from app.store.tasks import TaskStore
+from app.store.waiting import WaitingStore
 from app.store.workers import WorkerStore
 
 
@@ -21,7 +22,7 @@ class UnitOfWork:
 
     def __init__(self, *, session: AsyncSession) -> None:
         self._session = session
-        self._ledgers: list[Ledger] = []
+        self._ledgers: dict[UUID, Ledger] = {}
         self.outbox = Outbox()
 
     @cached_property
@@ -45,6 +46,10 @@ class UnitOfWork:
         return LogStore(session=self._session, outbox=self.outbox)
 
     @cached_property
+    def waiting(self) -> WaitingStore:
+        return WaitingStore(session=self._session)
+
+    @cached_property
     def workers(self) -> WorkerStore:
         return WorkerStore(session=self._session)
 
@@ -58,12 +63,14 @@ class UnitOfWork:
         Every change of a run's status goes through its ledger, so that changes of one playground come one after the
         other, on every process.
         """
-        ledger = await Ledger.open(session=self._session, outbox=self.outbox, playground_id=playground_id)
+        ledger = self._ledgers.get(playground_id)
+        if ledger is None:
+            ledger = await Ledger.open(session=self._session, outbox=self.outbox, playground_id=playground_id)
         if ledger is not None:
-            self._ledgers.append(ledger)
+            self._ledgers[playground_id] = ledger
         return ledger
 
     async def commit(self) -> None:
-        for ledger in self._ledgers:
+        for ledger in self._ledgers.values():
             await ledger.flush()
         await self._session.commit()

@@ -28,6 +28,14 @@ class WorkerStore:
     async def exists(self, worker_id: UUID) -> bool:
         return await self._session.scalar(select(Worker.id).where(Worker.id == worker_id)) is not None
 
+    async def orphaned_among(self, task_runs: Sequence[TaskRun]) -> Sequence[TaskRun]:
+        """Those whose worker is gone from the table."""
+        holders = {row.worker_id for row in task_runs if row.worker_id is not None}
+        if not holders:
+            return task_runs
+        alive = set(await self._session.scalars(select(Worker.id).where(Worker.id.in_(holders))))
+        return [row for row in task_runs if row.worker_id not in alive]
+
     async def remove(self, worker_id: UUID) -> None:
         await self._session.execute(delete(Worker).where(Worker.id == worker_id))
 

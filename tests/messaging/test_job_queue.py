@@ -1,26 +1,29 @@
 """The queue: a job is taken up at its ring, not before its time, past what runs, and however Redis comes and goes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 import pytest
 import redis
 
+from app.domain.dispatch import Pool
 from app.domain.events import Job, JobName, Outbox
 from app.domain.identity import new_id
 from app.messaging import delivery as delivery_module
 from app.messaging import queue as queue_module
 from app.messaging.bell import Bell
 from app.messaging.delivery import Delivery
-from app.messaging.queue import QUEUES, JobQueue, make_worker, queue_topic
+from app.messaging.queue import MOST_IDS, SPREAD, Handler, JobQueue, make_worker, queue_of, queue_topic
 from tests.support.processes import Reaper, free_port
 from tests.support.redis import RedisServer
 
-TASKS = QUEUES[JobName.EXECUTE_TASK]
-READ_AT_ONCE = 100  # the least that arq reads of a queue's head
+TASKS = queue_of(JobName.EXECUTE_TASKS)
+MANY = 100  # as many as arq would read of a queue's head
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,19 @@ def server(reaper: Reaper) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.close()
+
+
+def alone(id_: UUID, **values: Any) -> Job:
+    """A job that travels with no other: those of one playground share."""
+    return Job(name=JobName.EXECUTE_TASKS, id=id_, playground_id=new_id(), **values)
+
+
+def each(handle: Callable[[UUID], Awaitable[None]]) -> Handler:
+    async def handler(_playground_id: UUID | None, ids: Sequence[UUID]) -> None:
+        for id_ in ids:
+            await handle(id_)
+
+    return handler
 
 
 class Shop:
@@ -45,7 +61,7 @@ class Shop:
 
     async def send(self, count: int = 1, *, not_before: datetime | None = None) -> list[UUID]:
         ids = [new_id() for _ in range(count)]
-        jobs = [Job(name=JobName.EXECUTE_TASK, id=id_, not_before=not_before) for id_ in ids]
+        jobs = [alone(id_, not_before=not_before) for id_ in ids]
         await self.deliver(Outbox(jobs=jobs))
         return ids
 
@@ -67,7 +83,7 @@ class Shop:
         worker = make_worker(
             url=self.url,
             queue=TASKS,
-            handlers={JobName.EXECUTE_TASK: handler or self.note},
+            handlers={JobName.EXECUTE_TASKS: handler or self.note},
             wake=wake,
             max_jobs=max_jobs,
         )
@@ -96,7 +112,7 @@ async def test_a_job_is_done_once_by_whichever_worker_is_free(shop: Shop) -> Non
         ids = await shop.send(50)
         await shop.until_done(50)
     assert sorted(shop.done) == sorted(ids)
-    assert await shop.queue.length(JobName.EXECUTE_TASK) == 0
+    assert await shop.queue.length(JobName.EXECUTE_TASKS) == 0
 
 
 async def test_a_ring_wakes_a_worker_long_before_it_would_look(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +136,7 @@ async def test_a_full_worker_takes_the_next_job_as_soon_as_one_has_ended(
 async def test_a_job_whose_ring_was_lost_is_found_at_the_next_look(shop: Shop) -> None:
     async with shop.worker():
         await asyncio.sleep(0.05)
-        await shop.queue.send([Job(name=JobName.EXECUTE_TASK, id=new_id())])
+        await shop.queue.send([alone(new_id())])
         await shop.until_done(1)
 
 
@@ -131,10 +147,52 @@ async def test_a_deferred_job_waits_for_its_time_and_is_counted(shop: Shop) -> N
         (soon,) = await shop.send()
         await shop.until_done(1)
         assert shop.done == [soon]
-        assert await shop.queue.length(JobName.EXECUTE_TASK) == 1
+        assert await shop.queue.length(JobName.EXECUTE_TASKS) == 1
         await shop.until_done(2)
     assert shop.done == [soon, late]
     assert datetime.now(UTC) >= due
+
+
+async def test_tasks_of_one_playground_share_jobs_and_every_worker_gets_a_part(shop: Shop) -> None:
+    playground_id, parcels = new_id(), []
+
+    async def take(found: UUID | None, ids: Sequence[UUID]) -> None:
+        assert found == playground_id
+        parcels.append(len(ids))
+        for id_ in ids:
+            await shop.note(id_)
+
+    ids = [new_id() for _ in range(200)]
+    await shop.queue.send([Job(name=JobName.EXECUTE_TASKS, id=id_, playground_id=playground_id) for id_ in ids])
+    worker = make_worker(
+        url=shop.url,
+        queues={TASKS: lambda: MANY},
+        handlers={JobName.EXECUTE_TASKS: take},
+        wake=asyncio.Event(),
+        max_jobs=MANY,
+    )
+    running = asyncio.create_task(worker.main())
+    await shop.until_done(200)
+    await worker.finish()
+    await running
+    assert sorted(shop.done) == sorted(ids)
+    assert max(parcels) <= MOST_IDS
+    assert len(parcels) >= SPREAD
+
+
+async def test_nothing_is_taken_from_a_lane_without_room(shop: Shop) -> None:
+    full, free = ((Pool.ADHOC, lane) for lane in ("full", "free"))
+    rooms = {full: 0, free: 1}
+    queues = {queue_of(JobName.EXECUTE_TASKS, lane): partial(rooms.__getitem__, lane) for lane in (full, free)}
+    waiting, done = new_id(), new_id()
+    await shop.queue.send([alone(waiting, lane=full), alone(done, lane=free)])
+    async with shop.worker(queues=queues):
+        await shop.until_done(1)
+        assert shop.done == [done]
+        assert await shop.queue.length(JobName.EXECUTE_TASKS) == 1
+        rooms[full] = 1
+        await shop.until_done(2)
+    assert shop.done == [done, waiting]
 
 
 async def test_what_runs_neither_counts_as_waiting_nor_hides_what_does(shop: Shop) -> None:
@@ -146,13 +204,13 @@ async def test_what_runs_neither_counts_as_waiting_nor_hides_what_does(shop: Sho
         await gate.wait()
 
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(shop.worker(hold, max_jobs=READ_AT_ONCE + 10))
-        await shop.send(READ_AT_ONCE + 10)
+        await stack.enter_async_context(shop.worker(hold, max_jobs=MANY + 10))
+        await shop.send(MANY + 10)
         async with asyncio.timeout(20):
-            while len(begun) < READ_AT_ONCE + 10:
+            while len(begun) < MANY + 10:
                 shop.news.clear()
                 await shop.news.wait()
-        assert await shop.queue.length(JobName.EXECUTE_TASK) == 0
+        assert await shop.queue.length(JobName.EXECUTE_TASKS) == 0
         (waiting,) = await shop.send()
         await stack.enter_async_context(shop.worker(max_jobs=1))
         await shop.until_done(1)
@@ -169,13 +227,11 @@ async def test_the_jobs_of_a_killed_worker_do_not_fill_the_queues_head(shop: Sho
         begun.append(id_)
         await forever.wait()
 
-    killed = make_worker(
-        url=shop.url, queue=TASKS, handlers={JobName.EXECUTE_TASK: hold}, wake=wake, max_jobs=READ_AT_ONCE
-    )
+    killed = make_worker(url=shop.url, queue=TASKS, handlers={JobName.EXECUTE_TASKS: hold}, wake=wake, max_jobs=MANY)
     running = asyncio.create_task(killed.main())
-    await shop.send(READ_AT_ONCE)
+    await shop.send(MANY)
     async with asyncio.timeout(20):
-        while len(begun) < READ_AT_ONCE:
+        while len(begun) < MANY:
             wake.set()
             await asyncio.sleep(0.01)
     running.cancel()  # and nothing is tidied up
@@ -198,7 +254,7 @@ async def test_a_job_that_fails_takes_no_other_with_it(shop: Shop) -> None:
         bad |= set(await shop.send(5))
         await shop.send(5)
         await shop.until_done(5)
-    assert await shop.queue.length(JobName.EXECUTE_TASK) == 0
+    assert await shop.queue.length(JobName.EXECUTE_TASKS) == 0
 
 
 async def test_stopping_cancels_each_job_once_and_waits_for_its_last_words(shop: Shop) -> None:
@@ -241,6 +297,6 @@ async def test_a_delivery_while_redis_is_away_ends_in_time_and_is_no_error(monke
     async with asyncio.timeout(2):
         await shop.send(3)
         with pytest.raises(redis.RedisError):
-            await shop.queue.length(JobName.EXECUTE_TASK)
+            await shop.queue.length(JobName.EXECUTE_TASKS)
     await shop.bell.close()
     await shop.queue.close()

@@ -82,16 +82,16 @@ async def test_a_retry_waits_for_its_time_also_when_its_job_comes_early(bench: W
     bench.cluster.plan("a", failures=shaky(1))
     hand = await bench.hand()
     run = await bench.launch(playground)
-    await hand.execution.start_run(run.id)
+    await hand.start(run)
     row = (await bench.task_runs(run))["a"]
     assert row.status is TaskRunStatus.QUEUED
     assert row.queued_at is not None
     assert row.worker_id is None
-    await hand.execution.execute_task(row.id)
+    await hand.execute(row.id)
     assert (await bench.task_runs(run))["a"].status is TaskRunStatus.QUEUED
     assert bench.cluster.attempts_at("a") == 1
     await bench.age("task_run", "queued_at", timedelta(), [row.id])
-    await hand.execution.execute_task(row.id)
+    await hand.execute(row.id)
     assert (await bench.row(run)).status is RunStatus.SUCCESS
 
 
@@ -187,7 +187,7 @@ async def test_work_that_somebody_else_cancels_in_the_engine_has_failed(bench: W
         bench.cluster.cancel(next(iter(bench.cluster.jobs)))
         assert (await bench.end_of(run)).status is RunStatus.FAILED
     assert (await bench.task_runs(run))["a"].error_code == "CANCELLED"
-    assert await bench.process.queue.length(JobName.EXECUTE_TASK) == 0
+    assert await bench.process.queue.length(JobName.EXECUTE_TASKS) == 0
 
 
 def _true_when(condition):

@@ -75,7 +75,7 @@ async def test_a_transient_failure_of_a_cancelled_run_is_not_tried_again(bench: 
     bench.cluster.plan("a", failures=[TransientEngineError("lost")], until=gate)
     hand = await bench.hand()  # it does not listen for cancelling
     run = await bench.launch(playground)
-    carrying = asyncio.create_task(hand.execution.start_run(run.id))
+    carrying = asyncio.create_task(hand.start(run))
     await bench.cluster.until_submitted("a")
     await bench.services.runs.cancel(bench.viewer, run.id)
     gate.set()
@@ -104,7 +104,7 @@ async def test_a_ring_that_was_lost_is_found_by_the_next_heartbeat(bench: Workbe
     bench.cluster.plan("a", until=asyncio.Event())
     hand = await bench.hand()
     run = await bench.launch(playground)
-    carrying = asyncio.create_task(hand.execution.start_run(run.id))
+    carrying = asyncio.create_task(hand.start(run))
     await bench.cluster.until_submitted("a")
     await bench.services.runs.cancel(bench.viewer, run.id)
     await hand.lease.beat()
@@ -119,14 +119,14 @@ async def test_cancelling_outlives_the_worker_that_should_have_heard_it(bench: W
     bench.cluster.plan("a", until=asyncio.Event(), durable=durable)
     first, second = await bench.hand(), await bench.hand()
     run = await bench.launch(playground)
-    carrying = asyncio.create_task(first.execution.start_run(run.id))
+    carrying = asyncio.create_task(first.start(run))
     await bench.cluster.until_submitted("a")
     await bench.until(lambda: _handled(bench, run, durable=durable))
     await first.die()
     await bench.services.runs.cancel(bench.viewer, run.id)
 
     row = (await bench.task_runs(run))["a"]
-    taking_over = asyncio.create_task(second.execution.execute_task(row.id))
+    taking_over = asyncio.create_task(second.execute(row.id))
     if durable:
         await bench.until(lambda: _holds(second.held, row.id))
         await second.lease.beat()
@@ -144,13 +144,13 @@ async def test_what_a_stopped_worker_gives_back_of_a_cancelled_run_does_not_star
     bench.cluster.plan("a", until=asyncio.Event())
     first = await bench.hand()
     run = await bench.launch(playground)
-    carrying = asyncio.create_task(first.execution.start_run(run.id))
+    carrying = asyncio.create_task(first.start(run))
     await bench.cluster.until_submitted("a")
     await bench.services.runs.cancel(bench.viewer, run.id)
     carrying.cancel()  # before its heartbeat
     await asyncio.gather(carrying, return_exceptions=True)
     second = await bench.hand()
-    await second.execution.execute_task((await bench.task_runs(run))["a"].id)
+    await second.execute((await bench.task_runs(run))["a"].id)
     assert (await bench.row(run)).status is RunStatus.CANCELLED
     assert bench.cluster.attempts_at("a") == 1
 

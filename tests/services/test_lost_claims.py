@@ -33,13 +33,13 @@ async def test_what_another_follows_goes_on_and_what_nobody_follows_is_stopped(b
     first, second = await bench.hand(), await bench.hand()
     playground, _ = await bench.graph({"a": ""})
     run = await bench.launch(playground)
-    carrying = asyncio.create_task(first.execution.start_run(run.id))
+    carrying = asyncio.create_task(first.start(run))
     await bench.cluster.until_submitted("a")
     task_run_id = await until_running(bench, run, durable=durable)
     await first.lease.beat()
     assert bench.cluster.cancelled == [], "what it holds still is let alone"
     await first.die()
-    taking_over = asyncio.create_task(second.execution.execute_task(task_run_id))
+    taking_over = asyncio.create_task(second.execute(task_run_id))
     await until_taken(bench, run, second)
     await first.lease.beat()
     async with asyncio.timeout(20):

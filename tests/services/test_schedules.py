@@ -17,7 +17,8 @@ NO_INTERVAL = timedelta()
 
 
 def service(bench: Workbench, *, min_interval: timedelta = NO_INTERVAL, process=None) -> ScheduleService:
-    return ScheduleService(database=(process or bench.process).database, min_interval=min_interval)
+    process = process or bench.process
+    return ScheduleService(database=process.database, min_interval=min_interval, lane_of=process.engines.lane_of)
 
 
 async def scheduled(

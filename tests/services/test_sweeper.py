@@ -15,7 +15,7 @@ LOST, SLOW = LOST_AFTER * 1.5, SLOW_AFTER * 1.5
 
 
 async def jobs(bench: Workbench) -> int:
-    return await bench.process.queue.length(JobName.EXECUTE_TASK)
+    return await bench.process.queue.length(JobName.EXECUTE_TASKS)
 
 
 async def queued(bench: Workbench, count: int) -> Run:
@@ -25,7 +25,7 @@ async def queued(bench: Workbench, count: int) -> Run:
     gate.set()
     hand = await bench.hand()
     run = await bench.launch(playground)
-    await hand.execution.start_run(run.id)
+    await hand.start(run)
     await hand.lease.end()
     assert list((await bench.statuses(run)).values()).count(TaskRunStatus.QUEUED) == count
     return run
@@ -44,7 +44,7 @@ async def test_a_run_whose_first_job_was_lost_is_started(bench: Workbench) -> No
     run = await bench.launch(playground)
     forget_the_queue(bench)
     assert (await bench.sweep()).jobs == 0  # it is too young to be lost
-    await bench.age("run", "created_at", LOST, [run.id])
+    await bench.age("task_run", "queued_at", LOST, await ids_of(bench, run, TaskRunStatus.QUEUED))
     assert (await bench.sweep()).jobs == 1
     async with bench.worker():
         assert (await bench.end_of(run)).status is RunStatus.SUCCESS
@@ -97,7 +97,7 @@ async def test_a_retry_that_is_not_due_and_a_task_that_is_held_are_left_alone(be
     bench.cluster.plan("a", until=asyncio.Event())
     hand = await bench.hand()
     run = await bench.launch(playground)
-    carrying = asyncio.create_task(hand.execution.start_run(run.id))
+    carrying = asyncio.create_task(hand.start(run))
     await bench.cluster.until_submitted("a")
     rows = await bench.task_runs(run)
     await bench.age("task_run", "queued_at", timedelta(minutes=-5), [rows["b"].id])
@@ -115,7 +115,7 @@ async def test_a_silent_workers_tasks_are_sent_at_once_and_a_living_ones_lease_s
     playground, _ = await bench.graph({"a": ""})
     silent, living = await bench.hand(), await bench.hand()
     run = await bench.launch(playground)
-    carrying = asyncio.create_task(silent.execution.start_run(run.id))
+    carrying = asyncio.create_task(silent.start(run))
     await bench.cluster.until_submitted("a")
     forget_the_queue(bench)
     await bench.age("worker", "heartbeat_at", LEASE * 2, [silent.id])

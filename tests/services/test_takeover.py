@@ -19,7 +19,7 @@ async def held_by(bench: Workbench, hand: Hand, edges: dict[str, str]) -> tuple[
     """A run whose first task the hand holds: its engine works, and does not end before it is told."""
     playground, _ = await bench.graph(edges)
     run = await bench.launch(playground)
-    carrying = asyncio.create_task(hand.execution.start_run(run.id))
+    carrying = asyncio.create_task(hand.start(run))
     await bench.cluster.until_submitted("a")
     await bench.until(lambda: _settled(bench, run))
     return run, carrying, (await bench.task_runs(run))["a"].id
@@ -42,7 +42,7 @@ async def test_work_that_another_can_find_again_goes_on_and_is_not_submitted_twi
     run, carrying, task_run_id = await held_by(bench, first, {"a": "", "b": "a"})
     handle = (await bench.task_runs(run))["a"].handle
     await first.die()
-    taking_over = asyncio.create_task(second.execution.execute_task(task_run_id))
+    taking_over = asyncio.create_task(second.execute(task_run_id))
     await bench.until(lambda: _is_held_by(bench, run, second))
     gate.set()
     await taking_over
@@ -61,7 +61,7 @@ async def test_work_that_died_with_its_worker_begins_a_new_attempt_that_is_no_re
     run, carrying, task_run_id = await held_by(bench, first, {"a": "", "b": "a"})
     await first.die()
     bench.cluster.plan("a")
-    await second.execution.execute_task(task_run_id)
+    await second.execute(task_run_id)
     row = (await bench.task_runs(run))["a"]
     assert (row.status, row.attempt, row.losses, row.error_code) == (SUCCESS, 2, 1, None)
     attempts = await bench.attempts(row)
@@ -81,14 +81,14 @@ async def test_a_task_that_loses_its_worker_again_and_again_has_failed(bench: Wo
     for losses in range(1, MAX_LOSSES + 1):
         await hand.die()
         hand = await bench.hand()
-        left.append(asyncio.create_task(hand.execution.execute_task(task_run_id)))
+        left.append(asyncio.create_task(hand.execute(task_run_id)))
         if losses < MAX_LOSSES:
             await bench.cluster.until_submitted("a", times=losses + 1)
     await left[-1]
     row = (await bench.task_runs(run))["a"]
     assert (row.status, row.error_code, row.losses) == (TaskRunStatus.FAILED, "WORKER_LOST", MAX_LOSSES)
     assert bench.cluster.attempts_at("a") == MAX_LOSSES
-    await hand.execution.execute_task((await bench.task_runs(run))["c"].id)
+    await hand.execute((await bench.task_runs(run))["c"].id)
     assert await bench.statuses(run) == {
         "a": TaskRunStatus.FAILED,
         "b": TaskRunStatus.UPSTREAM_FAILED,
@@ -109,7 +109,7 @@ async def test_a_worker_that_was_taken_for_dead_and_comes_back_changes_nothing(b
     await first.die()
     other_gate = asyncio.Event()
     bench.cluster.plan("a", until=other_gate)
-    taking_over = asyncio.create_task(second.execution.execute_task(task_run_id))
+    taking_over = asyncio.create_task(second.execute(task_run_id))
     await bench.cluster.until_submitted("a", times=2)
     before = await _picture(bench, run)
     gate.set()  # it is back, and has not looked at the database yet
@@ -131,7 +131,7 @@ async def test_two_that_follow_the_same_work_end_it_once_and_keep_its_log_whole(
     first, second = await bench.hand(), await bench.hand()
     run, carrying, task_run_id = await held_by(bench, first, {"a": ""})
     await first.die()
-    taking_over = asyncio.create_task(second.execution.execute_task(task_run_id))
+    taking_over = asyncio.create_task(second.execute(task_run_id))
     await bench.until(lambda: _is_held_by(bench, run, second))
     for held in (first.held, second.held):  # both have heard lines that the other knows nothing of
         for task in held._held.values():
@@ -157,7 +157,7 @@ async def test_a_worker_that_finds_its_task_taken_lets_go_of_it(bench: Workbench
         bench.cluster.plans["a"].until = gate
     else:
         bench.cluster.plan("a", until=gate)
-    taking_over = asyncio.create_task(second.execution.execute_task(task_run_id))
+    taking_over = asyncio.create_task(second.execute(task_run_id))
     await bench.until(lambda: _is_held_by(bench, run, second))
     await first.lease.beat()
     if durable:
@@ -177,12 +177,12 @@ async def test_a_job_that_comes_to_two_workers_is_done_by_one(bench: Workbench) 
     gate = asyncio.Event()
     bench.cluster.plan("root", until=gate)
     run = await bench.launch(playground)
-    starting = [asyncio.create_task(hand.execution.start_run(run.id)) for hand in (first, second, first)]
+    starting = [asyncio.create_task(hand.start(run)) for hand in (first, second, first)]
     await bench.cluster.until_submitted("root")
     gate.set()
     await asyncio.gather(*starting)
     ids = [row.id for row in (await bench.task_runs(run)).values()]
-    await asyncio.gather(*(hand.execution.execute_task(id_) for id_ in ids for hand in (first, second, first)))
+    await asyncio.gather(*(hand.execute(id_) for id_ in ids for hand in (first, second, first)))
     assert sorted(bench.cluster.submitted) == [("root", 1), ("x", 1), ("y", 1), ("z", 1)]
     assert (await bench.row(run)).status is RunStatus.SUCCESS
 
@@ -192,8 +192,8 @@ async def test_a_living_workers_task_is_left_alone(bench: Workbench) -> None:
     bench.cluster.plan("a", until=gate)
     first, second = await bench.hand(), await bench.hand()
     run, carrying, task_run_id = await held_by(bench, first, {"a": ""})
-    await second.execution.execute_task(task_run_id)
-    await first.execution.execute_task(task_run_id)
+    await second.execute(task_run_id)
+    await first.execute(task_run_id)
     assert bench.cluster.attempts_at("a") == 1
     gate.set()
     await carrying
@@ -213,7 +213,7 @@ async def test_a_worker_that_is_stopped_hands_its_tasks_over(bench: Workbench, d
     assert row.status is (RUNNING if durable else QUEUED)
     assert row.worker_id is None
     assert (bench.cluster.cancelled == ["a"]) is not durable
-    assert await bench.process.queue.length(JobName.EXECUTE_TASK) == 1
+    assert await bench.process.queue.length(JobName.EXECUTE_TASKS) == 1
     assert await bench.scalar("SELECT count(*) FROM worker") == 0
     gate.set()
     async with bench.worker():
@@ -234,7 +234,7 @@ async def test_a_worker_with_time_to_spare_ends_what_it_holds_and_takes_nothing_
     await draining
     await carrying
     assert await bench.statuses(run) == {"a": SUCCESS, "b": QUEUED}
-    await hand.execution.execute_task((await bench.task_runs(run))["b"].id)
+    await hand.execute((await bench.task_runs(run))["b"].id)
     assert bench.cluster.attempts_at("b") == 0
 
 
@@ -258,21 +258,19 @@ async def test_a_claim_whose_answer_was_lost_is_settled_by_the_heartbeat(bench: 
 
     async def claim_and_forget(unit) -> None:
         ledger = await unit.open_ledger(playground.id)
-        at = run.created_at
-        await ledger.transition_run(run.id, RunStatus.RUNNING, at=at, started_at=at)
-        await hand.execution._claims.queue(unit, ledger, await unit.runs.roots(run.id), keep=1, at=at)
+        await hand.execution._claims.claim(ledger, await unit.runs.task_runs_of([run.id]), at=run.created_at)
 
     await bench.database.write(claim_and_forget)
     row = (await bench.task_runs(run))["a"]
-    jobs = await bench.process.queue.length(JobName.EXECUTE_TASK)
+    jobs = await bench.process.queue.length(JobName.EXECUTE_TASKS)
     await hand.lease.beat()
     fresh = (await bench.task_runs(run))["a"]
     assert fresh.worker_id == hand.id  # it may still be on its way from the commit to memory
     await bench.age("task_run", "started_at", timedelta(seconds=6), [row.id])
     await hand.lease.beat()
     assert (await bench.task_runs(run))["a"].worker_id is None
-    assert await bench.process.queue.length(JobName.EXECUTE_TASK) == jobs + 1
-    await hand.execution.execute_task(row.id)
+    assert await bench.process.queue.length(JobName.EXECUTE_TASKS) == jobs + 1
+    await hand.execute(row.id)
     assert (await bench.row(run)).status is RunStatus.SUCCESS
 
 
@@ -281,14 +279,14 @@ async def test_a_timeout_counts_from_the_start_of_the_work_and_not_of_the_takeov
     first, second = await bench.hand(), await bench.hand()
     playground, _ = await bench.graph({"a": ""}, timeout_ms=60_000)
     run = await bench.launch(playground)
-    carrying = asyncio.create_task(first.execution.start_run(run.id))
+    carrying = asyncio.create_task(first.start(run))
     await bench.cluster.until_submitted("a")
     await bench.until(lambda: _settled(bench, run))
     row = (await bench.task_runs(run))["a"]
     await first.die()
     await end(carrying)
     await bench.age("task_run", "started_at", timedelta(seconds=61), [row.id])
-    await asyncio.wait_for(second.execution.execute_task(row.id), 15)
+    await asyncio.wait_for(second.execute(row.id), 15)
     assert (await bench.task_runs(run))["a"].error_code == "TIMEOUT"
     assert bench.cluster.cancelled == ["a"]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.domain.dispatch import Limits, Pool
 from app.settings import LogFormat, Settings, SettingsError
 from app.settings.embedded_defaults import kept_secret
 
@@ -121,8 +122,12 @@ def test_it_is_no_production(tmp_path: Path):
         Settings.embedded(tmp_path, env={}).check_production()
 
 
-def test_tasks_are_bounded_by_the_pool_unless_said_otherwise(tmp_path: Path):
-    env = {"DATA_PHANTOM__CONCURRENCY_CONFIG__ADHOC_THREADPOOL_SIZE": "7"}
+def test_the_pools_and_limits_are_what_the_settings_say(tmp_path: Path):
+    prefix = "DATA_PHANTOM__CONCURRENCY_CONFIG__"
+    env = {f"{prefix}ADHOC_THREADPOOL_SIZE": "7", f"{prefix}MAX_TASKS_PER_USER": "3"}
 
-    assert Settings.embedded(tmp_path, env=env).max_tasks == 7
-    assert Settings.embedded(tmp_path, env=env | {"DATA_PHANTOM__WORKER__MAX_TASKS": "3"}).max_tasks == 3
+    concurrency = Settings.embedded(tmp_path, env=env).concurrency_config
+
+    assert concurrency.pools == {Pool.ADHOC: 7, Pool.SCHEDULED: 200}
+    assert concurrency.limits == Limits(per_user=3)
+    assert not Settings.embedded(tmp_path, env={}).concurrency_config.limits

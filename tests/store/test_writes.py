@@ -109,7 +109,7 @@ async def test_the_outbox_is_sent_after_the_commit_and_only_then(migrated_sqlite
 
     url = f"sqlite+aiosqlite:///{migrated_sqlite}"
     database, reader = Database(url=url, deliver=deliver), Database(url=url, deliver=send_nothing)
-    job = Job(name=JobName.START_RUN, id=new_id())
+    job = Job(name=JobName.EXECUTE_TASKS, id=new_id())
 
     async def fail(unit: UnitOfWork) -> None:
         unit.outbox.jobs.append(job)

@@ -15,6 +15,7 @@ from redis import Redis
 from sqlalchemy import text
 
 from app.context import ProcessContext, open_process
+from app.domain.dispatch import Limits
 from app.domain.events import Outbox
 from app.domain.identity import Viewer, new_id, utc_now
 from app.domain.status import TaskRunStatus
@@ -27,6 +28,7 @@ from app.services.held_work import HeldWork
 from app.services.leases import Lease
 from app.services.recovery import RecoveryService, Swept
 from app.services.runs import Launch
+from app.services.slots import Slots
 from app.services.tasks import TaskDraft
 from app.settings import Settings
 from app.store.database import Database
@@ -74,7 +76,8 @@ async def emptied(url: str) -> None:
     try:
         async with database.engine.begin() as connection:
             for table in reversed(Base.metadata.sorted_tables):
-                await connection.execute(table.delete())
+                if table.name != "dispatch_lock":  # its one row is the migration's
+                    await connection.execute(table.delete())
     finally:
         await database.close()
 
@@ -110,7 +113,12 @@ class Hand:
             outputs=self.process.outputs,
         )
         self.execution = ExecutionService(
-            database=self.process.database, attempts=self.attempts, held=self.held, worker_id=self.id
+            database=self.process.database,
+            attempts=self.attempts,
+            held=self.held,
+            worker_id=self.id,
+            slots=Slots(pools=self.process.settings.concurrency_config.pools, lanes={}, limits=Limits()),
+            limits=Limits(),
         )
         self.lease = Lease(
             database=self.process.database,
@@ -119,6 +127,18 @@ class Hand:
             worker_id=self.id,
             interval=timedelta(milliseconds=50),
         )
+
+    async def start(self, run: Run) -> None:
+        """Carry the run's first task, and what follows from it."""
+        rows = (await self.bench.services.runs.task_runs_of([run.id]))[run.id]
+        roots = [row for row in rows if row.status is TaskRunStatus.QUEUED]
+        if roots:
+            await self.execute(roots[0].id)
+
+    async def execute(self, task_run_id: UUID) -> None:
+        """What the task run's job does."""
+        row = (await self.bench.services.runs.task_runs([task_run_id]))[task_run_id]
+        await self.execution.execute_tasks(row.playground_id, [task_run_id])
 
     async def die(self) -> None:
         """What the sweeper does to a worker that has not beaten for too long."""

@@ -57,7 +57,7 @@ async def test_a_run_ends_although_its_workers_die_one_after_the_other(bench: Wo
         for name in "ab":
             hand = await bench.hand()
             rows = await bench.task_runs(run)
-            step = hand.execution.start_run(run.id) if name == "a" else hand.execution.execute_task(rows["a"].id)
+            step = hand.start(run) if name == "a" else hand.execute(rows["a"].id)
             left.append(asyncio.create_task(step))
             await bench.cluster.until_submitted("a", times=len(left))
             await hand.die()

@@ -1,0 +1,57 @@
+"""SQL of what waits for a slot, and of what holds one: by group, so that a look costs what is different."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.dispatch import Group
+from app.domain.status import TaskRunStatus
+from app.models import DispatchLock, Playground, TaskRun
+
+KEY = (TaskRun.playground_id, TaskRun.pool, TaskRun.lane)  # the index goes on so after the status
+
+
+class WaitingStore:
+    def __init__(self, *, session: AsyncSession) -> None:
+        self._session = session
+
+    async def lock(self) -> None:
+        """Be the only one in the platform who hands out slots, until this transaction ends."""
+        await self._session.execute(select(DispatchLock.id).with_for_update())
+
+    async def groups(self, at: datetime) -> dict[Group, datetime]:
+        """The groups in which a task run is queued and due, with the time that the oldest waits since."""
+        oldest = select(*KEY, func.min(TaskRun.queued_at).label("since"))
+        waiting = oldest.where(TaskRun.status == TaskRunStatus.QUEUED).group_by(*KEY).subquery()
+        query = select(waiting, Playground.owner_id).join(Playground, Playground.id == waiting.c.playground_id)
+        rows = await self._session.execute(query.where(waiting.c.since <= at))
+        return {_group(row): row.since for row in rows}
+
+    async def running(self) -> dict[Group, int]:
+        """How many task runs of each group hold a slot."""
+        counts = select(*KEY, func.count().label("held")).where(TaskRun.status == TaskRunStatus.RUNNING).group_by(*KEY)
+        running = counts.subquery()
+        query = select(running, Playground.owner_id).join(Playground, Playground.id == running.c.playground_id)
+        return {_group(row): row.held for row in await self._session.execute(query)}
+
+    async def oldest(self, group: Group, at: datetime, *, limit: int) -> Sequence[TaskRun]:
+        query = (
+            select(TaskRun)
+            .where(
+                TaskRun.status == TaskRunStatus.QUEUED,
+                TaskRun.playground_id == group.playground_id,
+                TaskRun.pool == group.pool,
+                TaskRun.lane == group.lane,
+                TaskRun.queued_at <= at,
+            )
+            .order_by(TaskRun.queued_at)
+            .limit(limit)
+        )
+        return (await self._session.scalars(query.execution_options(populate_existing=True))).all()
+
+
+def _group(row: Row[Any]) -> Group:
+    return Group(playground_id=row.playground_id, owner_id=row.owner_id, pool=row.pool, lane=row.lane)
