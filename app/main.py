@@ -95,8 +95,14 @@ class Servers:
 
     def __init__(self, process: ProcessContext) -> None:
         server = process.settings.server
-        self._application = create_app(process)
-        self.api = WebServer(self._application.asgi, host=server.application.bind_host, port=server.application.port)
+        application = create_app(process)
+        self.api = WebServer(
+            application.asgi,
+            host=server.application.bind_host,
+            port=server.application.port,
+            trusted_proxies=server.trusted_proxies,
+            let_go=application.let_go,
+        )
         self.admin = WebServer(admin_app(process.services.health), host=server.admin.bind_host, port=server.admin.port)
 
     async def start(self) -> None:
@@ -109,7 +115,6 @@ class Servers:
             raise
 
     async def stop(self) -> None:
-        await self._application.let_go()
         await self.api.stop()
         await self.admin.stop()
 

@@ -81,6 +81,11 @@ class HTTPProtocol(HttpToolsProtocol):
         self._opening.cancel()
         self._final.lost()
 
+    @property
+    def awaits_first_request(self) -> bool:
+        """Whether the peer has connected and has said nothing yet, as far as is known."""
+        return self.cycle is None
+
     def on_headers_complete(self) -> None:
         self._opening.cancel()
         super().on_headers_complete()

@@ -3,8 +3,8 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -12,19 +12,48 @@ from starlette.types import ASGIApp
 
 from app.web.protocols import HTTPProtocol, WebSocketProtocol
 
+LATE_SECONDS = 1.0  # for the request of a connection that was opened just before the stop
+
 
 class ServerStartError(Exception):
     """The server cannot listen; the message says what to do."""
 
 
+async def _nothing() -> None:
+    return
+
+
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, *, let_go: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._let_go = let_go
+
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield  # several servers share one loop, and whoever runs it handles the signals
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connection, answer what is under way, and only then close the rest.
+
+        Alone, uvicorn closes a connection whose request it has not read yet: a balancer in front then has sent it, and
+        must not send it again elsewhere. And who is let go before the port is closed may come straight back.
+        """
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LATE_SECONDS):
+                while self._expects_request():  # noqa: ASYNC110  # uvicorn has no event for it
+                    await asyncio.sleep(0.01)
+        await self._let_go()
+        await super().shutdown(sockets)
+
+    def _expects_request(self) -> bool:
+        connections = self.server_state.connections
+        return any(isinstance(each, HTTPProtocol) and each.awaits_first_request for each in connections)
+
 
 class WebServer:
-    """Serves one application on one port."""
+    """Serves one application on one port; `let_go` ends what would hold up a stop, once nobody can come back to it."""
 
     def __init__(
         self,
@@ -33,11 +62,13 @@ class WebServer:
         host: str = "127.0.0.1",
         port: int,
         graceful_seconds: int = 10,
-        trusted_proxies: list[str] | None = None,
+        trusted_proxies: Sequence[str] = (),
+        let_go: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._host = host
         self._port = port
-        self._server = _Server(server_config(app, graceful_seconds=graceful_seconds, trusted_proxies=trusted_proxies))
+        config = server_config(app, graceful_seconds=graceful_seconds, trusted_proxies=trusted_proxies)
+        self._server = _Server(config, let_go=let_go)
         self._serving: asyncio.Task[None] | None = None
 
     @property
@@ -76,10 +107,11 @@ class WebServer:
                 each.close()
 
 
-def server_config(
-    app: ASGIApp, *, graceful_seconds: int = 10, trusted_proxies: list[str] | None = None
-) -> uvicorn.Config:
-    """Gives the configuration that every server of the platform has."""
+def server_config(app: ASGIApp, *, graceful_seconds: int = 10, trusted_proxies: Sequence[str] = ()) -> uvicorn.Config:
+    """Gives the configuration that every server of the platform has.
+
+    `trusted_proxies` are addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    """
     return uvicorn.Config(
         app,
         http=HTTPProtocol,
@@ -93,8 +125,8 @@ def server_config(
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=trusted_proxies is not None,
-        forwarded_allow_ips=trusted_proxies,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
         timeout_graceful_shutdown=graceful_seconds,
     )
 

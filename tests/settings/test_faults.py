@@ -63,6 +63,7 @@ def faults_with(tmp_path: Path, section: str, values: Any) -> dict[str, Settings
             "a number from 0.000001 to 0.5",
         ),
         ("web", {"cors_origins": ["https://a", "ftp://b"]}, "web.cors_origins[1]", "'ftp://b'", "https://host"),
+        ("server", {"trustedProxies": ["10.0.0.1/8"]}, "server.trustedProxies[0]", "'10.0.0.1/8'", "a network"),
         ("redis", {"url": "http://cache"}, "redis.url", "http://cache", "redis://"),
         ("connector", {"aws_emr": {"s3_bucket": "A_B"}}, "connector.aws_emr.s3_bucket", "'A_B'", "3 to 63 of a-z"),
         (

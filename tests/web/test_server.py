@@ -136,3 +136,67 @@ async def test_a_client_that_sends_no_request_is_hung_up_on(monkeypatch):
     assert await asyncio.wait_for(reader.read(), 5) == b""
     writer.close()
     await server.stop()
+
+
+async def test_a_request_that_is_on_its_way_at_the_stop_is_answered():
+    server = WebServer(application(), port=0)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    await asyncio.sleep(0.05)  # it is taken
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0.3)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await reader.read()).endswith(b"hello")
+    await stopping
+    writer.close()
+
+
+async def test_who_never_asks_does_not_hold_up_the_stop():
+    server = WebServer(application(), port=0)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    async with asyncio.timeout(5):
+        await server.stop()
+        assert not await reader.read()
+    writer.close()
+
+
+async def test_who_is_let_go_finds_the_port_closed():
+    found = []
+
+    async def let_go():
+        try:
+            await asyncio.open_connection("127.0.0.1", server.port)
+        except ConnectionRefusedError:
+            found.append("closed")
+
+    server = WebServer(application(), port=0, let_go=let_go)
+    await server.start()
+    await server.stop()
+    assert found == ["closed"]
+
+
+FORWARDED = {"x-forwarded-for": "198.51.100.7, 203.0.113.9", "x-forwarded-proto": "https"}
+
+
+@pytest.mark.parametrize(
+    ("trusted", "seen"),
+    [
+        (("127.0.0.1",), "https 203.0.113.9"),  # what stands before it is the client's own word
+        (("127.0.0.0/8", "203.0.113.0/24"), "https 198.51.100.7"),
+        (("10.0.0.0/8",), "http 127.0.0.1"),
+        ((), "http 127.0.0.1"),
+    ],
+)
+async def test_only_a_trusted_proxy_says_who_the_client_is(trusted, seen):
+    async def show(request):
+        return PlainTextResponse(f"{request.url.scheme} {request.client.host}")
+
+    server = WebServer(Starlette(routes=[Route("/", show)]), port=0, trusted_proxies=trusted)
+    await server.start()
+    async with httpx.AsyncClient() as client:
+        response = await client.get(f"http://127.0.0.1:{server.port}/", headers=FORWARDED)
+    await server.stop()
+    assert response.text == seen
