@@ -22,7 +22,12 @@ def configure_logging(settings: LogSettings, *, quiet: bool = False) -> None:
     ]
     json = settings.format is LogFormat.JSON
     renderer: Any = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer()
+        if json
+        # The renderer's own tracebacks show the variables of every frame, passwords among them.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     if json:
         shared.append(structlog.processors.format_exc_info)
@@ -41,5 +46,6 @@ def configure_logging(settings: LogSettings, *, quiet: bool = False) -> None:
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.getLogger("asyncmy").setLevel(logging.ERROR)  # it repeats every note of the server as a warning
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # a lost connection is told where it was used
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -112,7 +112,9 @@ class WorkerProcess:
                     return
             except (RedisError, OSError) as error:
                 log.warning("worker.queue_unreachable", queue=str(name), reason=str(error))
-                await asyncio.sleep(RETRY_DELAY)
+            except Exception:  # else this worker would live on, and take nothing
+                log.exception("worker.queue_crashed", queue=str(name))
+            await asyncio.sleep(RETRY_DELAY)
 
     def _make_worker(self, name: JobName, wake: asyncio.Event) -> QueueWorker:
         handler: Handler

@@ -74,6 +74,8 @@ class SchedulerProcess:
                     delay = min(delay, max(tick.next_fire_at - utc_now(), timedelta()))
             except (DatabaseAwayError, SQLAlchemyError, OSError, TimeoutError) as error:
                 log.warning("scheduler.tick_failed", reason=str(error))
+            except Exception:  # a fault of ours, at one playground: the others' schedules must go on
+                log.exception("scheduler.tick_crashed")
             await asyncio.sleep(delay.total_seconds())
 
     async def _sweep(self) -> None:
@@ -83,3 +85,5 @@ class SchedulerProcess:
                 await self._recovery.sweep()
             except (DatabaseAwayError, SQLAlchemyError, RedisError, OSError, TimeoutError) as error:
                 log.warning("scheduler.sweep_failed", reason=str(error))
+            except Exception:  # without the sweeper nothing that is lost is found again
+                log.exception("scheduler.sweep_crashed")

@@ -190,6 +190,8 @@ class MysqlConnections:
             raise TransientEngineError(
                 f"{address.host}:{address.port} did not answer within {seconds:g} s.", code="CONNECTION"
             ) from error
+        except RuntimeError as error:  # the driver's word for a server that hangs up at that very moment
+            raise TransientEngineError(f"The connection to the server was lost: {error}", code="CONNECTION") from error
         except (MySQLError, OSError) as error:
             raise engine_error(error) from error
 

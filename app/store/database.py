@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from time import monotonic
@@ -24,11 +24,12 @@ Deliver = Callable[[Outbox], Awaitable[None]]
 
 WRITE_TRIES = 8
 RESTED_SECONDS = 0.5
+LOST_CONNECTION = 2013
 # A process that is frozen in the middle of a transaction would keep its locks, and whoever takes over its work waiting:
 # MariaDB ends such a transaction. (MySQL knows no such limit, and reads a comment here.)
 LET_GO_OF_LOCKS = "SET SESSION /*M!100300 idle_transaction_timeout = 5, */ innodb_lock_wait_timeout = 20"
 # MariaDB: deadlock, lock wait, server gone, lost connection, shutdown in progress, killed connection, record changed.
-RETRIED_CODES = frozenset({1213, 1205, 2006, 2013, 2003, 2002, 1053, 1927, 1020, 0})
+RETRIED_CODES = frozenset({1213, 1205, 2006, LOST_CONNECTION, 2003, 2002, 1053, 1927, 1020, 0})
 
 log = structlog.get_logger()
 
@@ -74,9 +75,10 @@ class Database:
                 self.url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **pool
             )
             self._writers = create_async_engine(self.url, isolation_level="READ COMMITTED", **pool)
-            if check_on_borrow:
-                _check_on_borrow(self._readers)
-                _check_on_borrow(self._writers)
+            for engine in (self._readers, self._writers):
+                _connect_or_say_so(engine)
+                if check_on_borrow:
+                    _check_on_borrow(engine)
         self._read_session = async_sessionmaker(self._readers, expire_on_commit=False, autoflush=False)
         self._write_session = async_sessionmaker(self._writers, expire_on_commit=False, autoflush=False)
 
@@ -167,6 +169,17 @@ def _sqlite_engine(url: URL, *, pool_size: int, reads: bool) -> AsyncEngine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _connect_or_say_so(engine: AsyncEngine) -> None:
+    """A server that hangs up while it is being connected to is one that is away; the driver calls it a RuntimeError."""
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def connect(dialect: Any, _record: Any, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        try:
+            return dialect.connect(*arguments, **options)
+        except RuntimeError as error:
+            raise dialect.loaded_dbapi.OperationalError(LOST_CONNECTION, str(error)) from error
 
 
 def _check_on_borrow(engine: AsyncEngine) -> None:

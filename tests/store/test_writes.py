@@ -67,6 +67,25 @@ async def test_connections_that_the_server_kills_are_replaced(mariadb: MariaDB) 
     await database.close()
 
 
+async def test_a_server_that_hangs_up_while_it_is_connected_to_is_away(
+    mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(url=mariadb.url("mysql"), deliver=send_nothing)
+    tries: list[int] = []
+
+    def hang_up(*_arguments: object, **_options: object) -> None:
+        tries.append(1)
+        raise RuntimeError("Transport does not expose socket instance")  # what asyncmy says of it
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database.engine.dialect, "connect", hang_up)
+        with pytest.raises(DatabaseAwayError):
+            await database.write(lambda unit: unit._session.scalar(text("SELECT 1")))
+    assert len(tries) == WRITE_TRIES
+    assert await database.write(lambda unit: unit._session.scalar(text("SELECT 1"))) == 1
+    await database.close()
+
+
 async def test_what_is_wrong_in_itself_is_not_tried_again(bench: Workbench) -> None:
     tries: list[int] = []
 
