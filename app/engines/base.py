@@ -92,7 +92,7 @@ class Poll:
 
 
 class OutputSink(Protocol):
-    """Where `fetch` puts the output of one attempt; complete only once one of the two calls has returned."""
+    """Where `fetch` puts the output of one attempt; complete only once one of the calls has returned."""
 
     delimiter: str
 
@@ -101,8 +101,11 @@ class OutputSink(Protocol):
     ) -> None:
         """Write rows as they come, in batches; cells are Python values, None is NULL."""
 
+    async def write_csv(self, text: bytes, columns: Sequence[OutputColumn], *, row_count: int) -> None:
+        """Take a finished CSV text by the house's rules (see app.domain.csv_format), one of some 100 kB at most."""
+
     async def adopt_csv(self, path: Path, columns: Sequence[OutputColumn], *, row_count: int) -> None:
-        """Take over a finished CSV file by the house's rules (see app.domain.csv_format); the file is moved."""
+        """Take over a finished CSV file by the same rules; the file is moved."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,6 +34,9 @@ class StoringSink(Protocol):
     ) -> None:
         """Write rows as they come; a batch is encoded apart from the event loop, so batches of thousands serve best."""
 
+    async def write_csv(self, text: bytes, columns: Sequence[OutputColumn], *, row_count: int) -> None:
+        """Take a finished CSV text that is small enough to be held."""
+
     async def adopt_csv(self, path: Path, columns: Sequence[OutputColumn], *, row_count: int) -> None:
         """Take over a finished CSV file; it is moved, and copied only from another file system."""
 

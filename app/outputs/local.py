@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from time import time
 from typing import Any, BinaryIO
 from uuid import UUID, uuid4
@@ -20,6 +21,7 @@ from app.outputs.locations import attempt_location, check_location
 from app.outputs.preview import preview_file
 
 _READ_BYTES = 256 * 1024
+_HELD_BYTES = 256 * 1024
 _ROWS_AT_ONCE = 5_000  # bounds the text that is held beside the rows themselves
 
 
@@ -50,10 +52,13 @@ class LocalOutputStore:
             attempt=attempt,
         )
         location = f"{folder}/output.csv"
-        async with self.stage(location) as partial:
-            sink = LocalSink(location=location, partial=partial, delimiter=delimiter)
+        target = self._path(location)
+        sink = LocalSink(location=location, partial=self._partial / uuid4().hex, delimiter=delimiter)
+        try:
             yield sink
-            sink.close()
+            await asyncio.to_thread(sink.store, target)
+        finally:
+            sink.discard()  # not awaited, so that a cancelled task clears up as well
 
     @asynccontextmanager
     async def open_writer(self, location: str) -> AsyncIterator["LocalWriter"]:
@@ -68,7 +73,7 @@ class LocalOutputStore:
         try:
             await asyncio.to_thread(self._partial.mkdir, parents=True, exist_ok=True)
             yield partial
-            await asyncio.to_thread(_move_into_place, partial, target)
+            await asyncio.to_thread(_take_in, partial, target)
         finally:
             partial.unlink(missing_ok=True)  # not awaited, so that a cancelled task clears up as well
 
@@ -122,12 +127,16 @@ class LocalOutputStore:
 
 
 class LocalSink:
-    """Gathers one attempt's output in a partial file."""
+    """Gathers one attempt's output: the first of its bytes are held, more than a few lie in a partial file."""
 
     def __init__(self, *, location: str, partial: Path, delimiter: str) -> None:
         self.delimiter = delimiter
         self._location = location
         self._partial = partial
+        self._held = bytearray()
+        self._file: BinaryIO | None = None
+        self._files = Lock()  # a thread may still be writing for a task that was cancelled
+        self._discarded = False
         self._complete: tuple[tuple[OutputColumn, ...], int] | None = None
         self._stored: StoredOutput | None = None
 
@@ -135,17 +144,20 @@ class LocalSink:
         self, columns: Sequence[OutputColumn], batches: AsyncIterator[Sequence[Sequence[Any]]]
     ) -> None:
         row_count = 0
-        with await asyncio.to_thread(self._partial.open, "wb") as file:
-            if columns:
-                file.write(encode_rows([[column.name for column in columns]], self.delimiter))
-            async for batch in batches:
-                for start in range(0, len(batch), _ROWS_AT_ONCE):
-                    await asyncio.to_thread(self._write, file, batch[start : start + _ROWS_AT_ONCE])
-                row_count += len(batch)
+        if columns:
+            self._held += encode_rows([[column.name for column in columns]], self.delimiter)
+        async for batch in batches:
+            for start in range(0, len(batch), _ROWS_AT_ONCE):
+                await asyncio.to_thread(self._write, batch[start : start + _ROWS_AT_ONCE])
+            row_count += len(batch)
+        self._complete = (tuple(columns), row_count)
+
+    async def write_csv(self, text: bytes, columns: Sequence[OutputColumn], *, row_count: int) -> None:
+        self._held += text
         self._complete = (tuple(columns), row_count)
 
     async def adopt_csv(self, path: Path, columns: Sequence[OutputColumn], *, row_count: int) -> None:
-        await asyncio.to_thread(_move, path, self._partial)
+        await asyncio.to_thread(_adopt, path, self._partial)
         self._complete = (tuple(columns), row_count)
 
     @property
@@ -154,21 +166,48 @@ class LocalSink:
             raise RuntimeError("an output is stored only once its sink has been left without an error")
         return self._stored
 
-    def close(self) -> None:
+    def store(self, target: Path) -> None:
+        """Let the output appear at its place, and say so in `stored`; for a thread."""
         if self._complete is None:
             raise RuntimeError("the engine brought no output into its sink")
         columns, row_count = self._complete
+        with self._spill() as file:
+            _sync(file)
+            size_bytes = file.tell()
+        _move_into_place(self._partial, target)
         self._stored = StoredOutput(
             location=self._location,
             format=OutputFormat.CSV,
             delimiter=self.delimiter,
-            size_bytes=self._partial.stat().st_size,
+            size_bytes=size_bytes,
             row_count=row_count,
             columns=columns,
         )
 
-    def _write(self, file: BinaryIO, rows: Sequence[Sequence[Any]]) -> None:
-        file.write(encode_rows(rows, self.delimiter))
+    def discard(self) -> None:
+        """Leave nothing behind but what was stored."""
+        with self._files:
+            self._discarded = True
+            if self._file is not None:
+                with suppress(OSError):  # of what could not be written, to a full disk perhaps
+                    self._file.close()
+            self._partial.unlink(missing_ok=True)
+
+    def _write(self, rows: Sequence[Sequence[Any]]) -> None:
+        self._held += encode_rows(rows, self.delimiter)
+        if len(self._held) > _HELD_BYTES:
+            self._spill()
+
+    def _spill(self) -> BinaryIO:
+        """Write what is held to the partial file, which is made for it unless it was adopted."""
+        with self._files:
+            if self._discarded:
+                raise RuntimeError("the sink has been left")
+            if self._file is None:
+                self._file = _open_at_end(self._partial)
+            self._file.write(self._held)
+            self._held.clear()
+            return self._file
 
 
 class LocalWriter:
@@ -184,20 +223,39 @@ class LocalWriter:
         self.size_bytes += len(data)
 
 
-def _move_into_place(partial: Path, target: Path) -> None:
+def _take_in(partial: Path, target: Path) -> None:
     with partial.open("rb") as file:
-        os.fsync(file.fileno())  # else a crash could leave the name without the bytes
+        _sync(file)
+    _move_into_place(partial, target)
+
+
+def _open_at_end(path: Path) -> BinaryIO:
+    try:
+        return path.open("ab")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab")
+
+
+def _sync(file: BinaryIO) -> None:
+    """Bring the bytes to the disk: without it a crash could leave the name without them."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _move_into_place(partial: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial.replace(target)
 
 
-def _move(source: Path, target: Path) -> None:
+def _adopt(source: Path, partial: Path) -> None:
+    partial.parent.mkdir(parents=True, exist_ok=True)
     try:
-        source.replace(target)
+        source.replace(partial)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        shutil.copyfile(source, target)
+        shutil.copyfile(source, partial)
         source.unlink()
 
 

@@ -14,6 +14,10 @@ from app.domain.errors import InvalidError
 from app.domain.outputs import OutputFormat
 from tests.outputs.stored_files import COLUMNS, PLAYGROUND, RUN, TASK, batches, content, files, new_sink, written
 
+FEW = [(1, "a")]
+MANY = [(number, "x" * 100) for number in range(5_000)]
+few_and_many = pytest.mark.parametrize("rows", [FEW, MANY], ids=["few", "many"])
+
 
 async def test_rows_are_stored_with_their_labels_counts_and_place(store):
     stored = await written(store, [(1, "a"), (2, None)], [(3, "")])
@@ -49,18 +53,21 @@ async def test_attempts_do_not_overwrite_each_other(store):
     assert await content(store, first.location) != await content(store, second.location)
 
 
-async def test_nothing_is_seen_before_the_end(store, tmp_path):
+@few_and_many
+async def test_nothing_is_seen_before_the_end(store, tmp_path, rows):
     async with new_sink(store) as sink:
-        await sink.write_rows(COLUMNS, batches([(1, "a")]))
+        await sink.write_rows(COLUMNS, batches(rows))
+        assert len(files(tmp_path)) == (rows is MANY), "a few rows are held"
         assert all(".partial" in path.parts for path in files(tmp_path))
         with pytest.raises(RuntimeError):
             _ = sink.stored
     assert [path.name for path in files(tmp_path)] == ["output.csv"]
 
 
-async def test_an_error_leaves_nothing(store, tmp_path):
+@few_and_many
+async def test_an_error_leaves_nothing(store, tmp_path, rows):
     async def breaks():
-        yield [(1, "a")]
+        yield rows
         raise OSError("the engine went away")
 
     with pytest.raises(OSError, match="went away"):
@@ -69,13 +76,14 @@ async def test_an_error_leaves_nothing(store, tmp_path):
     assert files(tmp_path) == []
 
 
-async def test_a_failed_attempt_does_not_touch_what_is_there(store):
+@few_and_many
+async def test_a_failed_attempt_does_not_touch_what_is_there(store, rows):
     stored = await written(store, [(1, "a")])
     before = await content(store, stored.location)
 
     async def fails_late() -> None:
         async with new_sink(store) as sink:
-            await sink.write_rows(COLUMNS, batches([(9, "z")]))
+            await sink.write_rows(COLUMNS, batches(rows))
             raise OSError("no")
 
     with pytest.raises(OSError, match="no"):
@@ -119,6 +127,26 @@ async def test_a_finished_file_is_adopted_by_renaming(store, tmp_path):
     assert not made.exists()
     assert store.local_path(sink.stored.location).stat().st_ino == inode
     assert (sink.stored.size_bytes, sink.stored.row_count, sink.stored.columns) == (5, 1, COLUMNS[:1])
+
+
+async def test_a_finished_text_is_stored_as_it_is(store, tmp_path):
+    async with new_sink(store) as sink:
+        await sink.write_csv(b"id\n1\n", COLUMNS[:1], row_count=1)
+        assert files(tmp_path) == []
+    assert await content(store, sink.stored.location) == b"id\n1\n"
+    assert (sink.stored.size_bytes, sink.stored.row_count, sink.stored.columns) == (5, 1, COLUMNS[:1])
+
+
+async def test_bytes_are_on_the_disk_before_they_have_their_name(store, monkeypatch):
+    order = []
+    monkeypatch.setattr(os, "fsync", lambda _: order.append("synced"))
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, target: (order.append("named"), replace(self, target))[1])
+    await written(store, FEW)
+    await written(store, MANY, attempt=2)
+    async with store.open_writer("a/b.txt") as writer:
+        await writer.write(b"x")
+    assert order == ["synced", "named"] * 3
 
 
 @pytest.mark.skipif(
@@ -229,20 +257,21 @@ async def test_a_range_before_the_start_is_refused(store, offset, length):
 async def test_only_old_partial_files_are_discarded(store, tmp_path):
     assert await store.discard_partial(older_than=timedelta(hours=1)) == 0
     async with new_sink(store) as sink:
-        await sink.write_rows(COLUMNS, batches([(1, "a")]))
+        await sink.write_rows(COLUMNS, batches(MANY))
         old = tmp_path / "outputs" / ".partial" / "left-behind"
         old.write_text("x")
         os.utime(old, (0, 0))
         assert await store.discard_partial(older_than=timedelta(hours=1)) == 1
-    assert sink.stored.row_count == 1
+    assert sink.stored.row_count == len(MANY)
 
 
-async def test_a_full_disk_leaves_nothing(store, tmp_path):
+@pytest.mark.parametrize("count", [1_000, 5_000], ids=["held", "in a file"])
+async def test_a_full_disk_leaves_nothing(store, tmp_path, count):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # Python ignores SIGXFSZ: writing fails with EFBIG
     try:
         with pytest.raises(OSError, match="too large"):
-            await written(store, [(number, "x" * 100) for number in range(5_000)])
+            await written(store, [(number, "x" * 100) for number in range(count)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert files(tmp_path) == []

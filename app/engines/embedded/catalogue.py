@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote
@@ -23,6 +24,23 @@ from app.engines.embedded.registered import RegisteredTable, RegisteredTables
 _LONGEST_NAME_BYTES = 180  # encoded; a file's name may have 255, and version and ending want their share
 _GRACE = timedelta(minutes=15)  # how long a replaced version stays for queries that still read it
 _LOCK_PAUSE_SECONDS = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One state of a table: its file, and what tells when a file that is not ours was changed in its place."""
+
+    path: Path
+    modified_ns: int
+    size_bytes: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Version":
+        try:
+            facts = path.stat()
+        except FileNotFoundError:  # whoever reads it will say so
+            return cls(path, 0, 0)
+        return cls(path, facts.st_mtime_ns, facts.st_size)
 
 
 class TableNames(Mapping[str, Path]):

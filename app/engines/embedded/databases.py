@@ -4,28 +4,49 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
 import duckdb
 
-from app.engines.embedded.catalogue import Catalogue
-from app.engines.embedded.results import literal
+from app.engines.embedded.catalogue import Catalogue, Version
+from app.engines.embedded.literals import literal
 
 _KEPT_IDLE = 8  # an idle database costs about 3 MB; opening one costs 15 to 30 ms
+_MOST_VIEWS = 200  # of a session that is used again
+
+
+@dataclass(kw_only=True, slots=True)
+class Session:
+    """A connection for one job at a time, and what the playground's earlier jobs made in it: views and macros.
+
+    `reusable` is for the job to deny; an error denies it anyway.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    views: dict[str, Version] = field(default_factory=dict)
+    macros: set[str] = field(default_factory=set)
+    reusable: bool = True
 
 
 @dataclass(kw_only=True, slots=True)
 class _Database:
     connection: duckdb.DuckDBPyConnection
+    idle: list[Session] = field(default_factory=list)
     users: int = 0
+
+    def close(self) -> None:
+        for session in self.idle:
+            session.connection.close()
+        self.connection.close()
 
 
 class Databases:
-    """Opens a database when a playground first needs it; its jobs share it, each by a connection of its own.
+    """Opens a database when a playground first needs it; its jobs share it, each by a session of its own.
 
-    Temporary views and macros belong to a connection, so jobs do not see each other's. The limits are per database.
+    Temporary views and macros belong to a session, so jobs that run at once do not see each other's. The limits are per
+    database.
     """
 
     def __init__(self, *, catalogue: Catalogue, scratch: Path, memory_limit_bytes: int, threads: int) -> None:
@@ -42,20 +63,25 @@ class Databases:
         return self._scratch / str(playground_id)
 
     @contextmanager
-    def connection(self, playground_id: UUID) -> Iterator[duckdb.DuckDBPyConnection]:
+    def session(self, playground_id: UUID) -> Iterator[Session]:
         with self._lock:
             database = self._open.get(playground_id)
             if database is None:
                 database = self._open[playground_id] = _Database(connection=self._connect(playground_id))
             self._open.move_to_end(playground_id)
             database.users += 1
-            cursor = database.connection.cursor()
+            session = database.idle.pop() if database.idle else Session(connection=database.connection.cursor())
+        ended_well = False
         try:
-            yield cursor
+            yield session
+            ended_well = session.reusable and len(session.views) <= _MOST_VIEWS
         finally:
-            cursor.close()
             with self._lock:
                 database.users -= 1
+                if ended_well and self._open.get(playground_id) is database:
+                    database.idle.append(session)
+                else:
+                    session.connection.close()
                 self._close_idle()
 
     def prepare(self) -> None:
@@ -75,16 +101,18 @@ class Databases:
     def close(self) -> None:
         with self._lock:
             for database in self._open.values():
-                database.connection.close()
+                database.close()
             self._open.clear()
             if self._spare is not None:
                 self._spare.close()
                 self._spare = None
 
     def _close_idle(self) -> None:
-        idle = [key for key, database in self._open.items() if database.users == 0]
-        for key in idle[: max(0, len(self._open) - _KEPT_IDLE)]:
-            self._open.pop(key).connection.close()
+        surplus = len(self._open) - _KEPT_IDLE
+        if surplus > 0:
+            idle = [key for key, database in self._open.items() if database.users == 0]
+            for key in idle[:surplus]:
+                self._open.pop(key).close()
 
     def _connect(self, playground_id: UUID) -> duckdb.DuckDBPyConnection:
         """Close a database to all but the playground's files: after this no statement opens it again."""

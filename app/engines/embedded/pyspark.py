@@ -31,6 +31,7 @@ from app.engines.base import (
 from app.engines.embedded.catalogue import Catalogue
 from app.engines.embedded.pyspark_process import RunnerProcess
 from app.engines.embedded.results import CsvResult, with_delimiter
+from app.engines.embedded.scratch import JobFolder
 
 log = logging.getLogger(__name__)
 
@@ -178,10 +179,10 @@ class _Job:
         try:
             if self._columns:
                 csv = CsvResult(
-                    path=self._folder / "output.csv", columns=self._columns, row_count=self._row_count, delimiter=","
+                    text=self._folder / "output.csv", columns=self._columns, row_count=self._row_count, delimiter=","
                 )
-                csv = await asyncio.to_thread(with_delimiter, csv, sink.delimiter, self._folder / "delimited.csv")
-                await sink.adopt_csv(csv.path, csv.columns, row_count=csv.row_count)
+                csv = await asyncio.to_thread(with_delimiter, csv, sink.delimiter, JobFolder(self._folder))
+                await csv.deliver(sink)
             else:
                 await sink.write_rows((), _no_rows())
         finally:

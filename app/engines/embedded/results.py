@@ -1,134 +1,174 @@
-"""A query's rows as CSV by the rules of app.domain.csv_format, written by DuckDB itself."""
+"""A query's rows as CSV by the rules of app.domain.csv_format: a small result as a text, a large one as a file.
 
-from collections.abc import Sequence
+The first rows are read into this process, which is the quickest way to have a few. Many are better written by DuckDB's
+own COPY; both give the same characters, for DuckDB makes the texts of the cells in either case.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from time import monotonic
 
 import duckdb
 
+from app.domain.csv_format import encode_rows, quote
 from app.domain.outputs import OutputColumn
+from app.engines.base import OutputSink
+from app.engines.embedded.cells import cell_of, quoted, text_of
+from app.engines.embedded.literals import literal
+from app.engines.embedded.scratch import JobFolder
 
-_PLAIN = (
-    "TINYINT",
-    "SMALLINT",
-    "INTEGER",
-    "BIGINT",
-    "HUGEINT",
-    "UTINYINT",
-    "USMALLINT",
-    "UINTEGER",
-    "UBIGINT",
-    "UHUGEINT",
-)
-_UNQUOTED = frozenset({*_PLAIN, "DOUBLE", "FLOAT", "BOOLEAN", "DATE", "UUID"})
+_ROWS_AT_FIRST = 64
+_ROWS_AT_ONCE = 1_000  # more at once would keep the event loop from the interpreter for too long
+_HELD_BYTES = 256 * 1024
+_CHEAP_SECONDS = 0.05  # a query that gave its first rows within it may as well be asked again
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CsvResult:
-    """A finished CSV file in the engine's scratch folder."""
+    """A finished CSV text; a large one lies in a file of the engine's scratch folder."""
 
-    path: Path
+    text: bytes | Path
     columns: tuple[OutputColumn, ...]
     row_count: int
     delimiter: str
 
+    async def deliver(self, sink: OutputSink) -> None:
+        if isinstance(self.text, bytes):
+            await sink.write_csv(self.text, self.columns, row_count=self.row_count)
+        else:
+            await sink.adopt_csv(self.text, self.columns, row_count=self.row_count)
 
-def write_csv(
-    connection: duckdb.DuckDBPyConnection, sql: str, *, labels: Sequence[str], path: Path, delimiter: str
-) -> CsvResult:
-    """Run the query and write its rows; without labels the columns keep DuckDB's names."""
-    described = connection.execute(f"DESCRIBE {sql}").fetchall()
-    names = labels or [row[0] for row in described]
-    columns = tuple(OutputColumn(name=name, type=row[1]) for name, row in zip(names, described, strict=True))
-    cells = [f"{_cell(f'c{index}', column.type, delimiter)} AS c{index}" for index, column in enumerate(columns)]
-    aliases = ", ".join(f"c{index}" for index in range(len(columns)))
-    header = _header(columns, delimiter)
-    options = (
-        f"FORMAT csv, HEADER false, QUOTE '', ESCAPE '', NULLSTR '', DELIMITER {literal(delimiter)}, "
-        f"PREFIX {literal(header)}, SUFFIX '\n'"
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """How the rows of one query are written: `texts` selects the cells before quoting, `cells` after it."""
+
+    columns: tuple[OutputColumn, ...]
+    wanting_quotes: tuple[bool, ...]
+    texts: str
+    cells: str
+    delimiter: str
+
+    @property
+    def header(self) -> bytes:
+        return encode_rows([[column.name for column in self.columns]], self.delimiter)
+
+
+def shape_of(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[str, str]]:
+    """The query's own names of its columns, and their types; the query is not run."""
+    relation = connection.sql(f"FROM ({sql})")
+    return [(name, str(kind)) for name, kind in zip(relation.columns, relation.types, strict=True)]
+
+
+def lay_out(connection: duckdb.DuckDBPyConnection, sql: str, *, labels: Sequence[str], delimiter: str) -> Layout:
+    """Without labels the columns keep DuckDB's names."""
+    shape = shape_of(connection, sql)
+    names = labels or [name for name, _ in shape]
+    columns = tuple(OutputColumn(name=name, type=kind) for name, (_, kind) in zip(names, shape, strict=True))
+    aliases = [f"c{index}" for index in range(len(columns))]
+    texts = [text_of(alias, column.type) for alias, column in zip(aliases, columns, strict=True)]
+    cells = [
+        f"{cell_of(alias, column.type, delimiter)} AS {alias}" for alias, column in zip(aliases, columns, strict=True)
+    ]
+    source = f"FROM ({sql}) AS result({', '.join(aliases)})"
+    return Layout(
+        columns=columns,
+        wanting_quotes=tuple(wanting for _, wanting in texts),
+        texts=f"SELECT {', '.join(text for text, _ in texts)} {source}",
+        cells=f"SELECT {', '.join(cells)} {source}",
+        delimiter=delimiter,
     )
-    statement = (
-        f"COPY (SELECT {', '.join(cells)} FROM ({sql}) AS result({aliases})) TO {literal(str(path))} ({options})"
-    )
-    row = connection.execute(statement).fetchone()
+
+
+def write_csv(connection: duckdb.DuckDBPyConnection, layout: Layout, folder: JobFolder) -> CsvResult:
+    """Run the query and write its rows.
+
+    Raises: duckdb.Error.
+    """
+    began = monotonic()
+    pieces = _pieces(connection.execute(layout.texts), layout)
+    text, row_count = bytearray(layout.header), 0
+    for piece, rows in pieces:
+        text += piece
+        row_count += rows
+        if len(text) > _HELD_BYTES:
+            break
+    else:
+        return CsvResult(text=bytes(text), columns=layout.columns, row_count=row_count, delimiter=layout.delimiter)
+    path = folder.file("output.csv")
+    if monotonic() - began < _CHEAP_SECONDS:
+        row_count = copy_csv(connection, layout, path)
+    else:
+        with path.open("wb") as file:
+            for piece, rows in chain([(bytes(text), 0)], pieces):
+                file.write(piece)
+                row_count += rows
+    return CsvResult(text=path, columns=layout.columns, row_count=row_count, delimiter=layout.delimiter)
+
+
+def copy_csv(connection: duckdb.DuckDBPyConnection, layout: Layout, path: Path) -> int:
+    """Have DuckDB write the file; the number of its rows."""
+    row = connection.execute(
+        f"COPY ({layout.cells}) TO {literal(str(path))} (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', NULLSTR '', "
+        f"DELIMITER {literal(layout.delimiter)}, PREFIX {literal(layout.header.decode())}, SUFFIX '\n')"
+    ).fetchone()
     row_count = int(row[0]) if row else 0
     if row_count == 0:
-        path.write_text(header, encoding="utf-8", newline="")  # with no rows the suffix would be an empty line
-    return CsvResult(path=path, columns=columns, row_count=row_count, delimiter=delimiter)
+        path.write_bytes(layout.header)  # with no rows the suffix would be an empty line
+    return row_count
 
 
-def write_nothing(path: Path, delimiter: str) -> CsvResult:
+def nothing(delimiter: str) -> CsvResult:
     """The output of statements that have no result set."""
-    path.write_bytes(b"")
-    return CsvResult(path=path, columns=(), row_count=0, delimiter=delimiter)
+    return CsvResult(text=b"", columns=(), row_count=0, delimiter=delimiter)
 
 
-def with_delimiter(result: CsvResult, delimiter: str, path: Path) -> CsvResult:
+def with_delimiter(result: CsvResult, delimiter: str, folder: JobFolder) -> CsvResult:
     """The same rows with another delimiter."""
     if delimiter == result.delimiter or not result.columns:
         return result
+    if isinstance(result.text, bytes):
+        source = folder.file("output.csv")
+        source.write_bytes(result.text)
+    else:
+        source = result.text
+    target = folder.file("delimited.csv")
     aliases = [f"c{index}" for index in range(len(result.columns))]
-    cells = ", ".join(f"{_text(name, delimiter)} AS {name}" for name in aliases)
-    header = _header(result.columns, delimiter)
     kinds = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in aliases)
-    source = (
-        f"read_csv({literal(str(result.path))}, delim = {literal(result.delimiter)}, quote = '\"', escape = '\"', "
+    rows = (
+        f"FROM read_csv({literal(str(source))}, delim = {literal(result.delimiter)}, quote = '\"', escape = '\"', "
         f"header = true, nullstr = '', allow_quoted_nulls = false, auto_detect = false, max_line_size = 100000000, "
         f"columns = {{{kinds}}})"
     )
-    options = (
-        f"FORMAT csv, HEADER false, QUOTE '', ESCAPE '', NULLSTR '', DELIMITER {literal(delimiter)}, "
-        f"PREFIX {literal(header)}, SUFFIX '\n'"
+    layout = Layout(
+        columns=result.columns,
+        wanting_quotes=(True,) * len(aliases),
+        texts=f"SELECT {', '.join(aliases)} {rows}",
+        cells=f"SELECT {', '.join(f'{quoted(name, delimiter)} AS {name}' for name in aliases)} {rows}",
+        delimiter=delimiter,
     )
+    if result.row_count == 0:
+        return CsvResult(text=layout.header, columns=result.columns, row_count=0, delimiter=delimiter)
     with duckdb.connect(":memory:", config={"threads": 1}) as connection:
-        if result.row_count:
-            connection.execute(f"COPY (SELECT {cells} FROM {source}) TO {literal(str(path))} ({options})")
-        else:
-            path.write_text(header, encoding="utf-8", newline="")
-    return CsvResult(path=path, columns=result.columns, row_count=result.row_count, delimiter=delimiter)
+        copy_csv(connection, layout, target)
+    return CsvResult(text=target, columns=result.columns, row_count=result.row_count, delimiter=delimiter)
 
 
-def literal(text: str) -> str:
-    """A SQL string."""
-    return "'" + text.replace("'", "''") + "'"
+def _pieces(connection: duckdb.DuckDBPyConnection, layout: Layout) -> Iterator[tuple[bytes, int]]:
+    """The lines of the running query, some rows at a time, and how many rows those are."""
+    size = _ROWS_AT_FIRST
+    while rows := connection.fetchmany(size):
+        piece = "".join([_line(row, layout) for row in rows]).encode()
+        yield piece, len(rows)
+        size = max(1, min(_ROWS_AT_ONCE, _HELD_BYTES * len(rows) // len(piece)))
 
 
-def identifier(name: str) -> str:
-    """A SQL name."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _header(columns: Sequence[OutputColumn], delimiter: str) -> str:
-    special = (delimiter, '"', "\n", "\r")
-    cells = []
-    for name in (column.name for column in columns):
-        plain = name and name.strip(" ") == name and not any(character in name for character in special)
-        cells.append(name if plain else '"' + name.replace('"', '""') + '"')
+def _line(row: Sequence[str | None], layout: Layout) -> str:
+    delimiter = layout.delimiter
+    cells = [
+        "" if text is None else quote(text, delimiter) if wanting else text
+        for text, wanting in zip(row, layout.wanting_quotes, strict=True)
+    ]
     return delimiter.join(cells) + "\n"
-
-
-def _cell(name: str, kind: str, delimiter: str) -> str:  # noqa: PLR0911 - one return for each kind of type
-    """The expression that gives the cell's very characters, quotes included."""
-    if kind in _UNQUOTED or kind.startswith("DECIMAL("):
-        return name
-    if kind in {"TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S"}:
-        precise = f"strftime({name}, '%Y-%m-%d %H:%M:%S.%f')"
-        return f"CASE WHEN epoch_us({name}) % 1000000 = 0 THEN {name}::VARCHAR ELSE {precise} END"
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        return f"{_cell(f'({name}::TIMESTAMP)', 'TIMESTAMP', delimiter)} || '+00:00'"
-    if kind == "TIME":
-        return f"CASE WHEN epoch_us({name}) % 1000000 = 0 THEN {name}::VARCHAR ELSE rpad({name}::VARCHAR, 15, '0') END"
-    if kind == "BLOB":
-        return f"to_base64({name})"
-    if kind.endswith("]") or kind.startswith(("STRUCT(", "MAP(", "UNION(")):
-        return _text(f"to_json({name})::VARCHAR", delimiter)
-    return _text(name if kind == "VARCHAR" else f"{name}::VARCHAR", delimiter)
-
-
-def _text(value: str, delimiter: str) -> str:
-    """The text as csv_format quotes it, in SQL."""
-    separator = {"]": "\\]", "\\": "\\\\", "^": "\\^", "-": "\\-"}.get(delimiter, delimiter)
-    special = literal(f'[{separator}"\n\r]|^ | $')
-    quoted = f"""'"' || replace({value}, '"', '""') || '"'"""
-    wanted = f"{value} = '' OR regexp_matches({value}, {special})"
-    return f"CASE WHEN {value} IS NULL THEN '' WHEN {wanted} THEN {quoted} ELSE {value} END"

@@ -1,4 +1,4 @@
-"""The folder of one process's unfinished results; what a killed process left is removed by the next that starts."""
+"""Folders of unfinished results; what a killed process left is removed by the next that starts."""
 
 import fcntl
 import shutil
@@ -23,6 +23,29 @@ class ScratchFolder:
     def close(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         self._owner.close()
+
+
+class JobFolder:
+    """The folder of one job; most jobs need none, so it is made for the first file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._made = False
+
+    @property
+    def made(self) -> bool:
+        return self._made
+
+    def file(self, name: str) -> Path:
+        """Where a file of that name may be written."""
+        if not self._made:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._made = True
+        return self.path / name
+
+    def remove(self) -> None:
+        if self._made:
+            shutil.rmtree(self.path, ignore_errors=True)
 
 
 def _remove_orphans(root: Path) -> None:

@@ -1,15 +1,17 @@
 """A task's statements, run in order over a workspace; the last one with a result set gives the output."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import duckdb
 from sqlglot import exp
 
 from app.domain.tasks import TaskType
 from app.engines.base import TerminalEngineError
-from app.engines.embedded.results import CsvResult, identifier, write_csv, write_nothing
+from app.engines.embedded.databases import Session
+from app.engines.embedded.literals import identifier
+from app.engines.embedded.memory import Memory
+from app.engines.embedded.results import CsvResult, Layout, lay_out, nothing, shape_of, write_csv
+from app.engines.embedded.scratch import JobFolder
 from app.engines.embedded.translation.places import place_of, syntax_error, table_not_found, unsupported
 from app.engines.embedded.translation.statements import Define, Ignored, Query, Remove, Statement, Write, WriteMode
 from app.engines.embedded.translation.tables import TableSchema, table_key
@@ -35,25 +37,27 @@ class Script:
         task_type: TaskType,
         translator: Translator,
         text: str,
-        connection: duckdb.DuckDBPyConnection,
+        session: Session,
         workspace: Workspace,
         log: Callable[[str], None],
         proceed: Callable[[], None],
-        output: Path,
+        folder: JobFolder,
         delimiter: str,
+        layouts: Memory[Translated, Layout],
     ) -> None:
         self._type = task_type
         self._translator = translator
         self._text = text
-        self._connection = connection
+        self._session = session
+        self._connection = session.connection
         self._workspace = workspace
         self._log = log
         self._proceed = proceed
-        self._output = output
+        self._folder = folder
         self._delimiter = delimiter
-        self._macros: set[str] = set()
+        self._layouts = layouts
 
-    def run(self, statements: list[Statement]) -> CsvResult:
+    def run(self, statements: Sequence[Statement]) -> CsvResult:
         """Run all; `proceed` is called before each and raises when the job was cancelled.
 
         Raises: TerminalEngineError, duckdb.Error.
@@ -64,7 +68,7 @@ class Script:
             self._proceed()
             match statement:
                 case Query():
-                    translated = self._translate(statement.tree)
+                    translated = self._translate(statement.tree, statement)
                     if index == last:
                         result = self._query(translated)
                 case Write():
@@ -75,23 +79,29 @@ class Script:
                     self._remove(statement)
                 case Ignored():
                     self._log(f"Ignored, there is nothing to set here: {' '.join(statement.text.split())[:200]}")
-        return result or write_nothing(self._output, self._delimiter)
+        return result or nothing(self._delimiter)
 
-    def _translate(self, query: exp.Expr) -> Translated:
+    def _translate(self, query: exp.Expr, statement: Statement) -> Translated:
         translated = self._translator.translate(
-            query, text=self._text, lookup=self._workspace.lookup, schemas=self._workspace.schemas
+            query,
+            text=self._text,
+            place=statement.place,
+            lookup=self._workspace.lookup,
+            schemas=self._workspace.schemas,
         )
         self._log(f"DuckDB: {translated.sql}")
         for macro in translated.macros:
-            if macro not in self._macros:
+            if macro not in self._session.macros:
                 self._connection.execute(macro)
-                self._macros.add(macro)
+                self._session.macros.add(macro)
         return translated
 
     def _query(self, translated: Translated) -> CsvResult:
-        return write_csv(
-            self._connection, translated.sql, labels=translated.labels, path=self._output, delimiter=self._delimiter
-        )
+        layout = self._layouts.get(translated)
+        if layout is None:
+            layout = lay_out(self._connection, translated.sql, labels=translated.labels, delimiter=self._delimiter)
+            self._layouts.put(translated, layout, weight=len(translated.sql))
+        return write_csv(self._connection, layout, self._folder)
 
     def _write(self, statement: Write) -> None:
         key = table_key(statement.target)
@@ -100,7 +110,7 @@ class Script:
             return
         if not self._may_create(key, statement.mode, statement):
             return
-        translated = self._translate(statement.query)
+        translated = self._translate(statement.query, statement)
         names = statement.columns or translated.labels or self._own_names(translated.sql)
         _refuse_twins(names, statement)
         rows = self._workspace.store(key, translated.sql, names=tuple(names), temporary=statement.temporary)
@@ -162,7 +172,7 @@ class Script:
         self._log(f"Wrote {key}: {total} rows in all.")
 
     def _new_rows(self, statement: Write, schema: TableSchema) -> _NewRows:
-        translated = self._translate(statement.query)
+        translated = self._translate(statement.query, statement)
         static, dynamic = _partition(statement)
         width = len(self._own_names(translated.sql))
         kinds = {name.lower(): kind for name, kind in schema.columns}
@@ -192,7 +202,7 @@ class Script:
         return _NewRows(sql=sql, partition=conditions, dynamic=dynamic)
 
     def _own_names(self, sql: str) -> tuple[str, ...]:
-        return tuple(row[0] for row in self._connection.execute(f"DESCRIBE {sql}").fetchall())
+        return tuple(name for name, _ in shape_of(self._connection, sql))
 
 
 def _partition(statement: Write) -> tuple[dict[str, str], tuple[str, ...]]:

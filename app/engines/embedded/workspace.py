@@ -1,14 +1,17 @@
 """The tables as one job sees them: the catalogue's, and over them what the job itself made, until it publishes."""
 
-from collections.abc import MutableMapping
+from functools import cached_property
 from pathlib import Path
 from uuid import UUID
 
-import duckdb
 from sqlglot import exp
 
-from app.engines.embedded.catalogue import Catalogue
-from app.engines.embedded.results import identifier, literal
+from app.engines.embedded.catalogue import Catalogue, TableNames, Version
+from app.engines.embedded.databases import Session
+from app.engines.embedded.literals import identifier, literal
+from app.engines.embedded.memory import Memory
+from app.engines.embedded.results import shape_of
+from app.engines.embedded.scratch import JobFolder
 from app.engines.embedded.translation.places import place_of, table_not_found
 from app.engines.embedded.translation.tables import TableSchema, resolve
 
@@ -16,27 +19,31 @@ _WIDE_INTEGERS = frozenset({"HUGEINT", "UHUGEINT"})
 
 
 class Workspace:
-    """A job's tables; a table becomes a view of the connection when a statement first names it."""
+    """A job's tables; a table becomes a view of the session when a statement first names it."""
 
     def __init__(
         self,
         *,
-        connection: duckdb.DuckDBPyConnection,
+        session: Session,
         catalogue: Catalogue,
         playground_id: UUID,
-        folder: Path,
-        known_schemas: MutableMapping[Path, TableSchema],
+        folder: JobFolder,
+        known_schemas: Memory[Version, TableSchema],
     ) -> None:
-        self._connection = connection
+        self._session = session
+        self._connection = session.connection
         self._catalogue = catalogue
         self._playground_id = playground_id
         self._folder = folder
         self._known_schemas = known_schemas
-        self._tables = catalogue.tables(playground_id)
         self._changes: dict[str, Path | None] = {}  # None: dropped
         self._temporary: set[str] = set()
         self._versions = 0
         self.schemas: dict[str, TableSchema] = {}
+
+    @cached_property
+    def _tables(self) -> TableNames:
+        return self._catalogue.tables(self._playground_id)
 
     def __contains__(self, key: str) -> bool:
         if key in self._changes and self._changes[key] is None:
@@ -61,26 +68,22 @@ class Workspace:
 
     def open(self, key: str) -> TableSchema:
         if key not in self.schemas:
-            path = self._changes.get(key) or self._tables[key]
-            view = f"temp.{identifier(key)}"
-            self._connection.execute(
-                f"CREATE OR REPLACE TEMP VIEW {identifier(key)} AS FROM read_parquet({literal(str(path))})"
-            )
-            schema = self._known_schemas.get(path)
+            version = Version.of(self._changes.get(key) or self._tables[key])
+            if self._session.views.get(key) != version:
+                self._make_view(key, version)
+            schema = self._known_schemas.get(version)
             if schema is None:
-                rows = self._connection.execute(f"DESCRIBE {view}").fetchall()
-                schema = TableSchema(columns=tuple((row[0], row[1]) for row in rows))
-                self._known_schemas[path] = schema
+                schema = TableSchema(columns=tuple(shape_of(self._connection, f"FROM temp.{identifier(key)}")))
+                self._known_schemas.put(version, schema)
             self.schemas[key] = schema
         return self.schemas[key]
 
     def store(self, key: str, sql: str, *, names: tuple[str, ...], temporary: bool = False) -> int:
         """Run the query into a new version of the table, seen by this job alone so far; the number of rows."""
         self._versions += 1
-        path = self._folder / f"table-{self._versions}.parquet"
-        kinds = [row[1] for row in self._connection.execute(f"DESCRIBE {sql}").fetchall()]
+        path = self._folder.file(f"table-{self._versions}.parquet")
         cells = []
-        for index, (name, kind) in enumerate(zip(names, kinds, strict=True)):
+        for index, (name, (_, kind)) in enumerate(zip(names, shape_of(self._connection, sql), strict=True)):
             # Parquet has no integer that wide, and DuckDB would write a DOUBLE
             cell = f"c{index}::DECIMAL(38, 0)" if kind in _WIDE_INTEGERS else f"c{index}"
             cells.append(f"{cell} AS {identifier(name)}")
@@ -106,3 +109,10 @@ class Workspace:
                 self._catalogue.drop(self._playground_id, key)
             else:
                 self._catalogue.publish(self._playground_id, key, path)
+
+    def _make_view(self, key: str, version: Version) -> None:
+        self._session.views.pop(key, None)
+        self._connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW {identifier(key)} AS FROM read_parquet({literal(str(version.path))})"
+        )
+        self._session.views[key] = version

@@ -129,7 +129,8 @@ async def test_the_database_itself_is_closed_to_everything_but_the_playgrounds_f
     await other(TaskType.HIVE, "CREATE TABLE theirs AS SELECT 1 AS a")
     (theirs,) = (tmp_path / "catalogue" / "playgrounds" / str(other.playground_id)).glob("*.parquet")
     (mine,) = (tmp_path / "catalogue" / "playgrounds" / str(fresh.playground_id)).glob("*.parquet")
-    with fresh.engine._databases.connection(fresh.playground_id) as connection:
+    with fresh.engine._databases.session(fresh.playground_id) as session:
+        connection = session.connection
         assert connection.execute(f"SELECT * FROM read_parquet('{mine}')").fetchall() == [(1,)]
         for attack in (
             f"SELECT * FROM read_csv('{secret}')",

@@ -1,7 +1,7 @@
 """One dialect's queries as DuckDB's SQL, over tables whose columns are known."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -12,11 +12,12 @@ from sqlglot.schema import MappingSchema
 
 from app.domain.tasks import TaskType
 from app.engines.base import TerminalEngineError
+from app.engines.embedded.memory import Memory
 from app.engines.embedded.translation.labels import label_projections, labels_of
 from app.engines.embedded.translation.laterals import rewrite_laterals
 from app.engines.embedded.translation.macros import macros_for
 from app.engines.embedded.translation.numbers import truth
-from app.engines.embedded.translation.places import column_not_found, place_of, syntax_error, unsupported
+from app.engines.embedded.translation.places import Place, column_not_found, place_of, syntax_error, unsupported
 from app.engines.embedded.translation.rules import apply_rules
 from app.engines.embedded.translation.statements import Statement, dialect_of, parse_statements
 from app.engines.embedded.translation.structure import reshape, reshape_hints
@@ -29,44 +30,99 @@ _DIALECTS: Mapping[TaskType, str] = {
     TaskType.SPARK_SQL: "spark",
     TaskType.MYSQL: "mysql",
 }
+_REMEMBERED_CHARACTERS = 100_000  # of each dialect's texts; a parsed text takes about 130 times its own size
 _QUOTED = re.compile(r"[\"'`]([^\"'`]+)[\"'`]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Translated:
-    """A query for DuckDB: run the macros' statements first; labels are those of the columns, empty for VALUES."""
+    """A query for DuckDB: run the macros' statements first; labels are those of the columns, empty for VALUES.
+
+    `schemas` are the tables that it was translated for, by their keys: with others it may mean something else.
+    """
 
     sql: str
     macros: tuple[str, ...]
     labels: tuple[str, ...]
+    schemas: tuple[tuple[str, TableSchema], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Remembered:
+    """A translation, and the tables that the text names with the keys that they had."""
+
+    tables: tuple[tuple[exp.Table, str], ...]
+    translated: Translated
 
 
 class Translator:
-    """Reads one task type's dialect."""
+    """Reads one task type's dialect; what it has read and translated lately, it remembers."""
 
     types = frozenset(_DIALECTS)
 
     def __init__(self, task_type: TaskType) -> None:
         self._type = task_type
         self._dialect = dialect_of(_DIALECTS[task_type])
+        self._statements: Memory[str, tuple[Statement, ...]] = Memory(limit=_REMEMBERED_CHARACTERS)
+        self._translations: Memory[tuple[str, Place], _Remembered] = Memory(limit=_REMEMBERED_CHARACTERS * 4)
 
-    def parse(self, text: str) -> list[Statement]:
-        """Raises: TerminalEngineError with code SYNTAX or UNSUPPORTED."""
-        return parse_statements(text, self._dialect)
+    def parse(self, text: str) -> Sequence[Statement]:
+        """The statements, whose trees are not to be changed.
+
+        Raises: TerminalEngineError with code SYNTAX or UNSUPPORTED.
+        """
+        statements = self._statements.get(text)
+        if statements is None:
+            statements = tuple(parse_statements(text, self._dialect))
+            self._statements.put(text, statements, weight=len(text))
+        return statements
 
     def prepare(self) -> None:
         """Load what the first translation loads."""
         text = "SELECT 1"
         (statement,) = self.parse(text)
-        self.translate(statement.tree, text=text, lookup=lambda table: table.name, schemas={})
+        self.translate(statement.tree, text=text, place=statement.place, lookup=lambda table: table.name, schemas={})
 
     def translate(
-        self, query: exp.Expr, *, text: str, lookup: Callable[[exp.Table], str], schemas: Mapping[str, TableSchema]
+        self,
+        query: exp.Expr,
+        *,
+        text: str,
+        place: Place,
+        lookup: Callable[[exp.Table], str],
+        schemas: Mapping[str, TableSchema],
     ) -> Translated:
-        """Translate one query; `lookup` gives a table's key in `schemas`, or raises what says that there is none.
+        """Translate the query of the statement at that place of the text.
+
+        `lookup` gives a table's key in `schemas`, which it fills, or raises what says that there is none.
 
         Raises: TerminalEngineError with code UNSUPPORTED, COLUMN_NOT_FOUND or SYNTAX.
         """
+        remembered = self._translations.get((text, place))
+        if (
+            remembered is not None
+            and all(lookup(table) == key for table, key in remembered.tables)
+            and remembered.translated.schemas == tuple(schemas.items())
+        ):
+            return remembered.translated
+        tables: list[tuple[exp.Table, str]] = []
+
+        def look_up(table: exp.Table) -> str:
+            key = lookup(table)
+            tables.append((table.copy(), key))
+            return key
+
+        translated = self._translate_anew(query, text, look_up, schemas)
+        self._translations.put(
+            (text, place),
+            _Remembered(tables=tuple(tables), translated=translated),
+            weight=len(text) + len(translated.sql),
+        )
+        return translated
+
+    def _translate_anew(
+        self, query: exp.Expr, text: str, lookup: Callable[[exp.Table], str], schemas: Mapping[str, TableSchema]
+    ) -> Translated:
         original = query
         tree = query.copy()
         try:
@@ -95,7 +151,7 @@ class Translator:
             if table.name in schemas and not table.db:
                 table.set("db", exp.to_identifier("temp", quoted=True)) if _is_bound(table) else None
         sql = tree.sql(dialect="duckdb", unsupported_level=ErrorLevel.RAISE, comments=False)
-        return Translated(sql=sql, macros=tuple(macros_for(sql)), labels=tuple(labels))
+        return Translated(sql=sql, macros=tuple(macros_for(sql)), labels=tuple(labels), schemas=tuple(schemas.items()))
 
 
 def _is_bound(table: exp.Table) -> bool:
