@@ -1,9 +1,10 @@
-"""The scheduler process: fires schedules when they are due, and sends again what was left lying. Any number may run."""
+"""The scheduler process: fires schedules when they are due, and sets going what was left lying. Any number may run."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from redis.exceptions import RedisError
@@ -11,32 +12,47 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.context import ProcessContext
 from app.domain.identity import new_id, utc_now
+from app.services.healing import HealingService
 from app.services.health import SCHEDULER
 from app.services.held_work import HeldWork
 from app.services.leases import Lease
+from app.services.progress import Progress
 from app.services.recovery import RecoveryService
 from app.services.schedules import ScheduleService
 from app.store.database import DatabaseAwayError
 
 SWEEP_INTERVAL = timedelta(seconds=1)
-LONGEST_SLEEP = timedelta(seconds=1)  # an edited schedule is seen at the next look, by an index that costs nothing
+# A look at what is due reads one row of an index. Looking so often, an edited schedule takes effect at once, with Redis
+# or without it, and a clock that was set, or a laptop that slept, does no harm.
+LONGEST_SLEEP = timedelta(seconds=1)
+SHORTEST_SLEEP = timedelta(milliseconds=20)  # while a playground that is due is locked by somebody else
 UNFINISHED = timedelta(days=2)  # an output that nobody has written to for so long belongs to a process that is gone
 
 log = structlog.get_logger()
+Turn = Callable[[], Awaitable[timedelta]]  # gives how long after it the next one is due
 
 
 class SchedulerProcess:
+    """Its loops each go round on their own; its heartbeat tells that all of them do."""
+
     def __init__(self, process: ProcessContext) -> None:
         settings = process.settings
+        concurrency = settings.concurrency_config
         self._id = new_id()
         self._outputs = process.outputs
+        self._heal_interval = concurrency.scheduler_sleep
+        self._progress = Progress(patience=settings.worker.lease)
         self._schedules = ScheduleService(
             database=process.database,
-            min_interval=settings.concurrency_config.min_execution_interval,
+            min_interval=concurrency.min_execution_interval,
             lane_of=process.engines.lane_of,
+            turn=partial(self._progress.turn, "fire"),
         )
         self._recovery = RecoveryService(
             database=process.database, queue_length=process.queue.length, lease=settings.worker.lease
+        )
+        self._healing = HealingService(
+            database=process.database, grace=concurrency.execution_grace, turn=partial(self._progress.turn, "heal")
         )
         self._lease = Lease(
             database=process.database,
@@ -45,17 +61,16 @@ class SchedulerProcess:
             worker_id=self._id,
             interval=settings.worker.heartbeat_interval,
             kind=SCHEDULER,
+            progress=self._progress,
         )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         await self._lease.register()
         await self._outputs.discard_partial(older_than=UNFINISHED)
-        tasks = [
-            asyncio.create_task(self._lease.keep(), name="scheduler lease"),
-            asyncio.create_task(self._fire(), name="scheduler"),
-            asyncio.create_task(self._sweep(), name="sweeper"),
-        ]
+        loops: dict[str, Turn] = {"fire": self._fire, "sweep": self._sweep, "heal": self._heal}
+        tasks = [asyncio.create_task(self._go_round(name, turn), name=name) for name, turn in loops.items()]
+        tasks.append(asyncio.create_task(self._lease.keep(), name="scheduler lease"))
         try:
             yield
         finally:
@@ -65,25 +80,32 @@ class SchedulerProcess:
                     await task
             await self._lease.end()
 
-    async def _fire(self) -> None:
+    async def _go_round(self, name: str, turn: Turn) -> None:
+        """Turn after turn, for ever. What is away is waited for; any other failure is no sign of life."""
+        self._progress.turn(name)
         while True:
-            delay = LONGEST_SLEEP
+            delay = SWEEP_INTERVAL
             try:
-                tick = await self._schedules.tick()
-                if tick.next_fire_at is not None:
-                    delay = min(delay, max(tick.next_fire_at - utc_now(), timedelta()))
-            except (DatabaseAwayError, SQLAlchemyError, OSError, TimeoutError) as error:
-                log.warning("scheduler.tick_failed", reason=str(error))
-            except Exception:  # a fault of ours, at one playground: the others' schedules must go on
-                log.exception("scheduler.tick_crashed")
+                delay = await turn()
+            except (DatabaseAwayError, SQLAlchemyError, RedisError, OSError, TimeoutError) as error:
+                log.warning("scheduler.turn_failed", loop=name, reason=str(error))
+                self._progress.turn(name, next_within=delay)
+            except Exception:  # a fault of ours must not end the loop: the next turn may do without it
+                log.exception("scheduler.turn_crashed", loop=name)
+            else:
+                self._progress.turn(name, next_within=delay)
             await asyncio.sleep(delay.total_seconds())
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_INTERVAL.total_seconds())
-            try:
-                await self._recovery.sweep()
-            except (DatabaseAwayError, SQLAlchemyError, RedisError, OSError, TimeoutError) as error:
-                log.warning("scheduler.sweep_failed", reason=str(error))
-            except Exception:  # without the sweeper nothing that is lost is found again
-                log.exception("scheduler.sweep_crashed")
+    async def _fire(self) -> timedelta:
+        tick = await self._schedules.tick()
+        if tick.next_fire_at is None:
+            return LONGEST_SLEEP
+        return min(LONGEST_SLEEP, max(tick.next_fire_at - utc_now(), SHORTEST_SLEEP))
+
+    async def _sweep(self) -> timedelta:
+        await self._recovery.sweep()
+        return SWEEP_INTERVAL
+
+    async def _heal(self) -> timedelta:
+        await self._healing.heal()
+        return self._heal_interval

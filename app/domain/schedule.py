@@ -18,6 +18,7 @@ FIELDS_WITH_SECONDS = 6
 HOURS = 24
 MAX_YEARS = 8  # the 29th of February does not come in 2100
 SECOND = timedelta(seconds=1)
+ON_TIME = timedelta(seconds=60)  # a fire later than this was missed: nothing was running when it was due
 ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -90,6 +91,28 @@ class Schedule:
         except (CroniterError, OverflowError) as error:
             raise InvalidError(f"{self.cron!r} does not fire any more: {error}", path=("cron",)) from error
         return found
+
+    def resolve(self, fire: datetime, at: datetime) -> tuple[datetime | None, datetime]:
+        """The fire to run now (None: it was missed, and is let go), and the one after it."""
+        if at - fire <= ON_TIME or self.makes_up(fire, at):
+            return fire, self.next_fire_time(after=fire)
+        latest, upcoming = self._around(fire, at)
+        return latest if self.catchup is CatchupPolicy.LATEST else None, upcoming
+
+    def makes_up(self, fire: datetime, at: datetime) -> bool:
+        """Whether it is a missed fire that is run all the same, after those before it."""
+        return self.catchup is CatchupPolicy.ALL and at - fire > ON_TIME
+
+    def _around(self, fire: datetime, at: datetime) -> tuple[datetime, datetime]:
+        """The last fire time up to `at`, and the next one, looked for from the end: there may be a year of minutes."""
+        window = timedelta(minutes=1)
+        while at - window > fire and self.next_fire_time(after=at - window) > at:
+            window *= 2
+        for following in self.fire_times(after=max(fire, at - window)):
+            if following > at:
+                return fire, following
+            fire = following
+        raise AssertionError
 
     def in_words(self) -> str:
         """The expression in English, such as «At 06:30»."""

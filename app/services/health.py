@@ -1,8 +1,9 @@
 """Whether the platform's parts are well: database, Redis, workers, scheduler, engines."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,26 +15,32 @@ from app.engines.registry import EngineRegistry
 from app.messaging.bell import Bell
 from app.services.leases import KIND as WORKER
 from app.store.database import Database, DatabaseAwayError
-from app.store.unit_of_work import UnitOfWork
 
 SCHEDULER = "SCHEDULER"
 PATIENCE = 3.0  # seconds for each part to answer
-SCHEDULER_SLACK = timedelta(seconds=5)  # between two signs of life of a scheduler that is well
 NEVER = timedelta(days=365)
-RED_LAG_MS = 60_000
+LATEST_FIRE = timedelta(seconds=60)  # a fire that is overdue for longer is not only busy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlatformHealth:
+    """`scheduler_silent_ms`: since the last sign of life of any scheduler whose loops go round; None: there is none.
+
+    `scheduler_overdue_ms`: how late the most overdue fire is.
+    """
+
     database: bool
     redis: bool
     workers: int
+    scheduler_silent_ms: int | None
+    scheduler_overdue_ms: int
     scheduler_lag_ms: int
+    problems: tuple[str, ...]
 
     @property
     def well(self) -> bool:
         """Whether work is done: a platform without Redis is slow, one without the others stands still."""
-        return self.database and self.redis and self.workers > 0 and self.scheduler_lag_ms < RED_LAG_MS
+        return not self.problems
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +61,30 @@ class HealthService:
 
     async def platform(self) -> PlatformHealth:
         """Answers in a few seconds, whatever is down."""
-        redis, counted = await asyncio.gather(self._redis(), self._from_database())
-        database, workers, lag = counted
+        redis, facts = await asyncio.gather(self._redis(), self._from_database())
+        silent = None if facts is None or facts.silent is None else max(facts.silent, timedelta())
+        overdue = timedelta() if facts is None else max(facts.overdue, timedelta())
+        # Between two heartbeats a scheduler is no less alive.
+        lag = max(overdue, NEVER if silent is None else silent if silent > self._lease else timedelta())
         return PlatformHealth(
-            database=database, redis=redis, workers=workers, scheduler_lag_ms=round(lag.total_seconds() * 1000)
+            database=facts is not None,
+            redis=redis,
+            workers=0 if facts is None else facts.workers,
+            scheduler_silent_ms=None if silent is None else _ms(silent),
+            scheduler_overdue_ms=_ms(overdue),
+            scheduler_lag_ms=_ms(lag),
+            problems=("The database does not answer.",) if facts is None else tuple(self._problems(facts)),
         )
+
+    def _problems(self, facts: "_Facts") -> Iterator[str]:
+        if not facts.workers:
+            yield "No worker lives; start one by `data-phantom worker`."
+        if facts.silent is None:
+            yield "No scheduler lives; start one by `data-phantom scheduler`."
+        elif facts.silent > self._lease:
+            yield f"The scheduler has been silent for {_seconds(facts.silent)}: it ended, or one of its loops hangs."
+        if facts.overdue > LATEST_FIRE:
+            yield f"A scheduled run is overdue for {_seconds(facts.overdue)}."
 
     async def engines(self) -> list[EngineState]:
         states = await asyncio.gather(*(self._engine(engine) for engine in self._engines.all()))
@@ -84,20 +110,34 @@ class HealthService:
             return False
         return True
 
-    async def _from_database(self) -> tuple[bool, int, timedelta]:
+    async def _from_database(self) -> "_Facts | None":
         try:
             async with asyncio.timeout(PATIENCE), self._database.read() as unit:
                 at = utc_now()
                 workers = await unit.workers.count_alive(kind=WORKER, since=at - self._lease)
-                return True, workers, await _scheduler_lag(unit, at)
+                beat = await unit.workers.newest_heartbeat(kind=SCHEDULER)
+                due = await unit.playgrounds.most_overdue(at)
         except (DatabaseAwayError, SQLAlchemyError, OSError, TimeoutError):
-            return False, 0, NEVER
+            return None
+        return _Facts(
+            workers=workers,
+            silent=None if beat is None else at - beat,
+            overdue=timedelta() if due is None else at - due,
+        )
 
 
-async def _scheduler_lag(unit: UnitOfWork, at: datetime) -> timedelta:
-    """How long the scheduler has been silent, or a fire time overdue, whichever is longer."""
-    beat = await unit.workers.newest_heartbeat(kind=SCHEDULER)
-    silent = NEVER if beat is None else max(at - beat - SCHEDULER_SLACK, timedelta())
-    due = await unit.playgrounds.next_fire_at()
-    overdue = timedelta() if due is None else max(at - due, timedelta())
-    return max(silent, overdue)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Facts:
+    """What the database tells; `overdue` is negative where the next fire is still to come."""
+
+    workers: int
+    silent: timedelta | None
+    overdue: timedelta
+
+
+def _ms(duration: timedelta) -> int:
+    return round(duration.total_seconds() * 1000)
+
+
+def _seconds(duration: timedelta) -> str:
+    return f"{duration.total_seconds():.0f} s"

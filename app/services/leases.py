@@ -21,6 +21,7 @@ from app.messaging.bell import Bell
 from app.models import ReconciliationRun, TaskRun
 from app.services.claims import job_of
 from app.services.held_work import HeldWork
+from app.services.progress import Progress
 from app.store.database import Database, DatabaseAwayError
 from app.store.unit_of_work import UnitOfWork
 
@@ -31,8 +32,18 @@ log = structlog.get_logger()
 
 
 class Lease:
+    """With a `progress`, a process does not beat while one of its loops stands still: it would tell that it is well."""
+
     def __init__(
-        self, *, database: Database, bell: Bell, held: HeldWork, worker_id: UUID, interval: timedelta, kind: str = KIND
+        self,
+        *,
+        database: Database,
+        bell: Bell,
+        held: HeldWork,
+        worker_id: UUID,
+        interval: timedelta,
+        kind: str = KIND,
+        progress: Progress | None = None,
     ) -> None:
         self._database = database
         self._bell = bell
@@ -40,6 +51,7 @@ class Lease:
         self._worker_id = worker_id
         self._interval = interval.total_seconds()
         self._kind = kind
+        self._progress = progress
         self._news = asyncio.Event()
 
     async def register(self) -> None:
@@ -66,12 +78,13 @@ class Lease:
                     async with asyncio.timeout(self._interval):
                         await self._news.wait()
                 self._news.clear()
+                if self._progress is not None and (stalled := self._progress.stalled()):
+                    log.error("lease.withheld", loops=stalled)
+                    continue
                 try:
                     await self.beat()
                 except (DatabaseAwayError, SQLAlchemyError, OSError, TimeoutError) as error:
                     log.warning("lease.beat_failed", reason=str(error))
-                except Exception:  # a process that beats no more would lose all that it holds
-                    log.exception("lease.beat_crashed")
 
     async def beat(self) -> None:
         await self.register()

@@ -168,7 +168,7 @@ def _schedule_columns(schedule: Schedule | None) -> dict[str, Any]:
         "schedule_timezone": schedule.timezone,
         "schedule_paused": schedule.paused,
         "schedule_catchup": schedule.catchup,
-        "next_fire_at": schedule.next_fire_time(after=utc_now()),
+        "next_fire_at": None if schedule.paused else schedule.next_fire_time(after=utc_now()),
     }
 
 

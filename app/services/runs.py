@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.domain.dispatch import Pool
-from app.domain.errors import ConflictError, IllegalStateError, InvalidError, NotFoundError
+from app.domain.errors import ConflictError, DomainError, IllegalStateError, InvalidError, NotFoundError
 from app.domain.events import Job, JobName, cancel_topic
 from app.domain.graph import through, topological_order
 from app.domain.identity import Viewer, new_id, utc_now
@@ -170,6 +170,24 @@ class RunService:
             return {row.task_id: row for row in await unit.runs.last_of_tasks(task_ids) if row.task_id is not None}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """A run to be made of a playground whose lock is held."""
+
+    ledger: Ledger
+    run_id: UUID
+    launch: Launch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """The rows of a run: a playground's tasks and edges as they are now."""
+
+    run: Mapping[str, Any]
+    task_runs: Sequence[Mapping[str, Any]]
+    edges: Sequence[Mapping[str, Any]]
+
+
 async def snapshot(
     unit: UnitOfWork, ledger: Ledger, *, run_id: UUID, launch: Launch, at: datetime, lane_of: LaneOf
 ) -> None:
@@ -177,21 +195,55 @@ async def snapshot(
 
     Raises: InvalidError, NotFoundError.
     """
-    playground_id = ledger.playground.id
-    tasks = {task.id: task for task in await unit.tasks.of_playgrounds([playground_id])}
-    parents: dict[UUID, set[UUID]] = {task_id: set() for task_id in tasks}
-    for edge in await unit.tasks.edges_of_playgrounds([playground_id]):
-        parents[edge.child_id].add(edge.parent_id)
+    start = Start(ledger=ledger, run_id=run_id, launch=launch)
+    for error in (await snapshot_many(unit, [start], at=at, lane_of=lane_of)).values():
+        raise error
+
+
+async def snapshot_many(
+    unit: UnitOfWork, starts: Sequence[Start], *, at: datetime, lane_of: LaneOf
+) -> dict[Ledger, DomainError]:
+    """`snapshot` of many playgrounds by as many statements as one takes; tells what was refused, and why."""
+    ids = [start.ledger.playground.id for start in starts]
+    tasks: dict[UUID, dict[UUID, Task]] = {playground_id: {} for playground_id in ids}
+    parents: dict[UUID, set[UUID]] = defaultdict(set)
+    if ids:
+        for task in await unit.tasks.of_playgrounds(ids):
+            tasks[task.playground_id][task.id] = task
+        for edge in await unit.tasks.edges_of_playgrounds(ids):
+            parents[edge.child_id].add(edge.parent_id)
+    made: dict[Ledger, Snapshot] = {}
+    refused: dict[Ledger, DomainError] = {}
+    for start in starts:
+        try:
+            made[start.ledger] = _snapshot(start, tasks[start.ledger.playground.id], parents, at=at, lane_of=lane_of)
+        except DomainError as error:
+            refused[start.ledger] = error
+    await unit.runs.add_many(
+        [one.run for one in made.values()],
+        [row for one in made.values() for row in one.task_runs],
+        [row for one in made.values() for row in one.edges],
+    )
+    for ledger, one in made.items():
+        _announce(unit, ledger, one, at=at)
+    return refused
+
+
+def _snapshot(
+    start: Start, tasks: Mapping[UUID, Task], parents: Mapping[UUID, set[UUID]], *, at: datetime, lane_of: LaneOf
+) -> Snapshot:
+    playground, launch = start.ledger.playground, start.launch
     chosen = _chosen(tasks, launch.task_ids)
-    order = topological_order(parents)
+    above = {task_id: parents.get(task_id, set()) for task_id in tasks}
+    order = topological_order(above)
     ids = {task_id: new_id() for task_id in order}
-    between = through(parents, chosen)
+    between = through(above, chosen)
     pool = Pool.SCHEDULED if launch.scheduled_for is not None else Pool.ADHOC
     task_runs = [
         _task_run(
             tasks[task_id],
             id=ids[task_id],
-            run_id=run_id,
+            run_id=start.run_id,
             position=position,
             pool=pool,
             lane=lane_of(tasks[task_id].type, tasks[task_id].connection),
@@ -200,27 +252,31 @@ async def snapshot(
         )
         for position, task_id in enumerate(order)
     ]
-    edges = [{"parent_id": ids[p], "child_id": ids[child]} for child, above in between.items() for p in above]
-    number = ledger.playground.last_run_number + 1
     run = {
-        "id": run_id,
-        "playground_id": playground_id,
-        "number": number,
+        "id": start.run_id,
+        "playground_id": playground.id,
+        "number": playground.last_run_number + 1,
         "trigger": launch.trigger,
         "status": RunStatus.PENDING,
         "scheduled_for": launch.scheduled_for,
         "created_at": at,
         "idempotency_key": launch.idempotency_key,
     }
-    await unit.runs.add(run, task_runs, edges)
-    ledger.change_playground(active_run_id=run_id, last_run_number=number)
+    edges = [{"parent_id": ids[p], "child_id": ids[child]} for child, those in between.items() for p in those]
+    return Snapshot(run=run, task_runs=task_runs, edges=edges)
+
+
+def _announce(unit: UnitOfWork, ledger: Ledger, made: Snapshot, *, at: datetime) -> None:
+    """The events of a run that was just written, and the jobs of its roots."""
+    run_id, playground_id = made.run["id"], ledger.playground.id
+    ledger.change_playground(active_run_id=run_id, last_run_number=made.run["number"])
     ledger.record(run_id=run_id, status=RunStatus.PENDING, at=at)
-    for row in task_runs:
+    for row in made.task_runs:
         status = row["status"]
         if status is not TaskRunStatus.PENDING:
             ledger.record(run_id=run_id, task_run_id=row["id"], status=status, at=at, attempt=0)
         if status is TaskRunStatus.QUEUED:
-            lane = (pool, row["lane"])
+            lane = (row["pool"], row["lane"])
             job = Job(name=JobName.EXECUTE_TASKS, id=row["id"], playground_id=playground_id, lane=lane)
             unit.outbox.jobs.append(job)
 

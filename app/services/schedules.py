@@ -1,147 +1,193 @@
 """Schedules: fires the playgrounds that are due, each fire once, however many schedulers run."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import IntegrityError
 
-from app.domain.errors import DomainError
+from app.domain.errors import InvalidError
 from app.domain.identity import new_id, utc_now
-from app.domain.schedule import CatchupPolicy, Schedule
+from app.domain.schedule import ON_TIME
 from app.domain.status import RunStatus, RunTrigger
-from app.models import Playground
 from app.services.playgrounds import schedule_of
-from app.services.runs import LaneOf, Launch, snapshot
+from app.services.runs import LaneOf, Launch, Start, snapshot_many
 from app.store.database import Database, DatabaseAwayError
 from app.store.ledger import Ledger
+from app.store.playgrounds import Fire
 from app.store.unit_of_work import UnitOfWork
 
-BATCH = 200
-ON_TIME = timedelta(seconds=60)  # a fire later than this was missed: nothing was running when it was due
-LOOK_AGAIN = timedelta(minutes=5)
-MAX_CATCHUP = 1_000
+BATCH = 50  # playgrounds in a transaction: their locks are held for some hundredths of a second
+LOOK_AGAIN = timedelta(minutes=5)  # at a schedule that cannot be read (any more)
+PATIENCE = timedelta(seconds=1)  # with a playground that is due and locked at every look
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tick:
-    """What one look has done, and when the next fire is due."""
+    """How many playgrounds one look has fired, and when the next fire is due."""
 
     fired: int
     next_fire_at: datetime | None
 
 
 class ScheduleService:
-    def __init__(self, *, database: Database, min_interval: timedelta, lane_of: LaneOf) -> None:
+    """`min_interval`: the least time between two scheduled runs of a playground. `turn` is called as work goes on."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        min_interval: timedelta,
+        lane_of: LaneOf,
+        clock: Callable[[], datetime] = utc_now,
+        turn: Callable[[], None] = lambda: None,
+    ) -> None:
         self._database = database
-        self._lane_of = lane_of
         self._min_interval = min_interval
+        self._lane_of = lane_of
+        self._clock = clock
+        self._turn = turn
 
     async def tick(self) -> Tick:
-        """Fire what is due. One playground's fault never stops another's fire."""
-        at = utc_now()
-        async with self._database.read() as unit:
-            due = await unit.playgrounds.due(at, limit=BATCH)
-        for playground in due:
-            try:
-                await self._fire(playground, at)
-            except IntegrityError:
-                log.info("schedule.fired_elsewhere", playground_id=playground.id.hex)
-            except DatabaseAwayError:
-                raise
-            except DomainError as error:
-                log.warning("schedule.refused", playground_id=playground.id.hex, reason=error.message)
-                await self._postpone(playground, at)
-        async with self._database.read() as unit:
-            return Tick(fired=len(due), next_fire_at=await unit.playgrounds.next_fire_at())
+        """Fire what is due; where nothing is, this is one statement that reads one row of an index.
 
-    async def _postpone(self, playground: Playground, at: datetime) -> None:
-        """Look at a schedule that cannot be read (any more) again in a while: it would be due at every look."""
-        expected = playground.next_fire_at
-        if expected is None:
-            return
+        A playground has its turn once in a tick, so one with years to make up for keeps no other waiting.
+        """
+        at = self._clock()
+        upcoming = await self._next_fire_at(at)
+        if upcoming is None or upcoming > at:
+            return Tick(fired=0, next_fire_at=upcoming)
+        fired, batch = 0, await self._fire_batch(at, after=None)
+        while batch:
+            fired += len(batch)
+            batch = await self._fire_batch(at, after=batch[-1])
+        fired += await self._fire_locked(at)
+        return Tick(fired=fired, next_fire_at=await self._next_fire_at(self._clock()))
+
+    async def _next_fire_at(self, at: datetime) -> datetime | None:
+        async with self._database.read() as unit:
+            return await unit.playgrounds.next_fire_at(at)
+
+    async def _fire_batch(self, at: datetime, *, after: Fire | None) -> Sequence[Fire]:
+        """Fire some of the playgrounds that are due and that nobody else is about to fire."""
+        fires: Sequence[Fire] = ()
 
         async def work(unit: UnitOfWork) -> None:
-            await unit.playgrounds.move_fire(playground.id, expected=expected, next_fire_at=at + LOOK_AGAIN)
+            nonlocal fires
+            fires = await unit.playgrounds.lock_due(at, after=after, limit=BATCH)
+            await self._fire(unit, [fire.playground_id for fire in fires], at)
 
-        await self._database.write(work)
+        try:
+            await self._database.write(work)
+        except DatabaseAwayError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one playground, the others' fires are due
+            log.warning("schedule.batch_failed", reason=repr(error), playgrounds=len(fires))
+            for fire in fires:
+                await self._fire_alone(fire.playground_id, at)
+        self._turn()
+        return fires
 
-    async def _fire(self, playground: Playground, at: datetime) -> None:
-        run_id = new_id()
+    async def _fire_locked(self, at: datetime) -> int:
+        """Wait for the locks of those that are overdue all the same: something else holds them at each look."""
+        async with self._database.read() as unit:
+            overdue = await unit.playgrounds.due(at - PATIENCE, limit=BATCH)
+        for playground_id in overdue:
+            await self._fire_alone(playground_id, at)
+            self._turn()
+        return len(overdue)
 
-        async def work(unit: UnitOfWork) -> None:
-            ledger = await unit.open_ledger(playground.id)
-            if ledger is None or ledger.playground.next_fire_at != playground.next_fire_at:
-                return  # another scheduler or an edit was first
-            schedule, fire = schedule_of(ledger.playground), ledger.playground.next_fire_at
-            if schedule is None or fire is None or schedule.paused:
-                return
-            missed = at - fire > ON_TIME
-            fire, upcoming = _resolve(schedule, fire, at, missed=missed)
-            ledger.change_playground(next_fire_at=upcoming)
-            if missed and schedule.catchup is CatchupPolicy.SKIP:
-                log.info("schedule.missed", playground_id=playground.id.hex, fire=fire.isoformat())
-                return
-            await self._launch(unit, ledger, fire, run_id, at)
+    async def _fire_alone(self, playground_id: UUID, at: datetime) -> None:
+        try:
+            await self._database.write(lambda unit: self._fire(unit, [playground_id], at))
+        except DatabaseAwayError:
+            raise
+        except Exception:  # a fault of ours, or rows that nobody can read: this one waits, and no other does
+            log.exception("schedule.crashed", playground_id=playground_id.hex)
+            await self._database.write(lambda unit: unit.playgrounds.put_off(playground_id, until=at + LOOK_AGAIN))
 
-        await self._database.write(work)
+    async def _fire(self, unit: UnitOfWork, playground_ids: Sequence[UUID], at: datetime) -> None:
+        fires = {}
+        for ledger in await unit.open_ledgers(playground_ids):
+            fire = _advance(ledger, at)
+            if fire is not None:
+                fires[ledger] = fire
+        recorded = await unit.runs.recorded_fires({ledger.playground.id: fire for ledger, fire in fires.items()})
+        fires = {ledger: fire for ledger, fire in fires.items() if ledger.playground.id not in recorded}
+        skipped = await self._reasons_to_skip(unit, fires, at)
+        starts = [
+            Start(ledger=ledger, run_id=new_id(), launch=Launch(trigger=RunTrigger.SCHEDULED, scheduled_for=fire))
+            for ledger, fire in fires.items()
+            if ledger not in skipped
+        ]
+        refused = await snapshot_many(unit, starts, at=at, lane_of=self._lane_of)
+        skipped |= {ledger: error.message for ledger, error in refused.items()}  # such as a playground without tasks
+        await _record_skipped(unit, {ledger: (fires[ledger], reason) for ledger, reason in skipped.items()}, at)
 
-    async def _launch(self, unit: UnitOfWork, ledger: Ledger, fire: datetime, run_id: UUID, at: datetime) -> None:
-        launch = Launch(trigger=RunTrigger.SCHEDULED, scheduled_for=fire)
-        reason = await self._reason_to_skip(unit, ledger, at)
-        if reason is None:
-            try:
-                await snapshot(unit, ledger, run_id=run_id, launch=launch, at=at, lane_of=self._lane_of)
-            except DomainError as error:  # a playground without tasks: the fire is recorded all the same
-                reason = error.message
-            else:
-                return
-        await record_skipped(unit, ledger, run_id=run_id, fire=fire, at=at, reason=reason)
+    async def _reasons_to_skip(
+        self, unit: UnitOfWork, fires: Mapping[Ledger, datetime], at: datetime
+    ) -> dict[Ledger, str]:
+        active = [ledger.playground.active_run_id for ledger in fires if ledger.playground.active_run_id is not None]
+        numbers = {run.id: run.number for run in await unit.runs.get_many(active)} if active else {}
+        last = await unit.runs.last_scheduled([ledger.playground.id for ledger in fires]) if self._min_interval else {}
+        reasons: dict[Ledger, str] = {}
+        for ledger, fire in fires.items():
+            run = last.get(ledger.playground.id)
+            if ledger.playground.active_run_id is not None:
+                reasons[ledger] = f"Run {numbers.get(ledger.playground.active_run_id, '')} was still on."
+            elif run is not None and run.started_at is not None and run.scheduled_for is not None:
+                # A fire that is made up for is held against the fire before it, not against the clock.
+                passed = fire - run.scheduled_for if at - fire > ON_TIME else at - run.started_at
+                if passed < self._min_interval:
+                    reasons[ledger] = f"The last scheduled run began less than {self._min_interval} ago."
+        return reasons
 
-    async def _reason_to_skip(self, unit: UnitOfWork, ledger: Ledger, at: datetime) -> str | None:
-        active = ledger.playground.active_run_id
-        if active is not None:
-            run = await unit.runs.get(active)
-            return f"Run {run.number if run else ''} was still on."
-        last = await unit.runs.last_scheduled(ledger.playground.id)
-        if last is not None and last.started_at is not None and at - last.started_at < self._min_interval:
-            return f"The last scheduled run began less than {self._min_interval} ago."
+
+def _advance(ledger: Ledger, at: datetime) -> datetime | None:
+    """The fire that is due, with the next one set; None where there is nothing to run."""
+    playground = ledger.playground
+    due = playground.next_fire_at
+    if due is None or due > at:
+        return None  # another scheduler or an edit was first
+    try:
+        schedule = schedule_of(playground)
+        if schedule is None or schedule.paused:
+            ledger.change_playground(next_fire_at=None)
+            return None
+        if schedule.makes_up(due, at) and playground.active_run_id is not None:
+            return None  # it waits for the end of the run that is on
+        fire, upcoming = schedule.resolve(due, at)
+    except InvalidError as error:
+        log.warning("schedule.refused", playground_id=playground.id.hex, reason=error.message)
+        ledger.change_playground(next_fire_at=at + LOOK_AGAIN)
         return None
+    ledger.change_playground(next_fire_at=upcoming)
+    if fire is None:
+        log.info("schedule.missed", playground_id=playground.id.hex, fire=due.isoformat())
+    return fire
 
 
-def _resolve(schedule: Schedule, fire: datetime, at: datetime, *, missed: bool) -> tuple[datetime, datetime]:
-    """The fire to run now, and the one after it: a missed one is caught up with as the policy says."""
-    if not missed or schedule.catchup is CatchupPolicy.ALL:
-        return fire, schedule.next_fire_time(after=fire)
-    if schedule.catchup is CatchupPolicy.LATEST:
-        for following in islice(schedule.fire_times(after=fire), MAX_CATCHUP):
-            if following > at:
-                return fire, following
-            fire = following
-    return fire, schedule.next_fire_time(after=at)
-
-
-async def record_skipped(
-    unit: UnitOfWork, ledger: Ledger, *, run_id: UUID, fire: datetime, at: datetime, reason: str
-) -> None:
+async def _record_skipped(unit: UnitOfWork, skipped: Mapping[Ledger, tuple[datetime, str]], at: datetime) -> None:
     """A fire that found something in its way stands in the history, as a run that was cancelled at once."""
-    number = ledger.playground.last_run_number + 1
-    message = f"Skipped. {reason}"
-    run = {
-        "id": run_id,
-        "playground_id": ledger.playground.id,
-        "number": number,
-        "trigger": RunTrigger.SCHEDULED,
-        "status": RunStatus.CANCELLED,
-        "message": message,
-        "scheduled_for": fire,
-        "created_at": at,
-        "ended_at": at,
-    }
-    await unit.runs.add(run, (), ())
-    ledger.change_playground(last_run_number=number)
-    ledger.record(run_id=run_id, status=RunStatus.CANCELLED, at=at, message=message)
+    runs = []
+    for ledger, (fire, reason) in skipped.items():
+        run_id, number, message = new_id(), ledger.playground.last_run_number + 1, f"Skipped. {reason}"
+        runs.append(
+            {
+                "id": run_id,
+                "playground_id": ledger.playground.id,
+                "number": number,
+                "trigger": RunTrigger.SCHEDULED,
+                "status": RunStatus.CANCELLED,
+                "message": message,
+                "scheduled_for": fire,
+                "created_at": at,
+                "ended_at": at,
+            }
+        )
+        ledger.change_playground(last_run_number=number)
+        ledger.record(run_id=run_id, status=RunStatus.CANCELLED, at=at, message=message)
+    await unit.runs.add_many(runs, (), ())

@@ -4,12 +4,12 @@ A ledger holds the playground's row lock for its transaction: changes of one pla
 processes, and its events are numbered without a gap in the order of commit.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
@@ -49,6 +49,15 @@ class Ledger:
         query = select(Playground).where(Playground.id == playground_id).with_for_update()
         playground = await session.scalar(query.execution_options(populate_existing=True))
         return None if playground is None else cls(session=session, outbox=outbox, playground=playground)
+
+    @classmethod
+    async def open_many(
+        cls, *, session: AsyncSession, outbox: Outbox, playground_ids: Collection[UUID]
+    ) -> "list[Ledger]":
+        """The ledgers of those that are there; locks are taken in the order of ids, as everybody does."""
+        query = select(Playground).where(Playground.id.in_(playground_ids)).order_by(Playground.id).with_for_update()
+        rows = await session.scalars(query.execution_options(populate_existing=True))
+        return [cls(session=session, outbox=outbox, playground=playground) for playground in rows]
 
     async def transition_run(self, run_id: UUID, target: RunStatus, *, at: datetime, **values: Any) -> bool:
         """Move a run to `target`; False where its status does not allow that (any more)."""
@@ -179,16 +188,35 @@ class Ledger:
         self._changes.update(values)
 
     async def flush(self) -> None:
+        await flush_all(self._session, [self])
+
+    def gathered(self) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, Any]]:
+        """The events to write, and the columns of the playground's row that change."""
         if self._events:
             self._changes["event_sequence"] = self._sequence
-            await self._session.execute(insert(EVENT), self._events)
             self._outbox.ring(playground_topic(self.playground.id))
-        if self._changes:
-            await self._execute(update(PLAYGROUND).where(PLAYGROUND.c.id == self.playground.id).values(**self._changes))
+        return self._events, self._changes
 
     async def _execute(self, statement: Any) -> int:
         result = await self._session.execute(statement)
         return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+async def flush_all(session: AsyncSession, ledgers: Iterable[Ledger]) -> None:
+    """Write what the ledgers of a transaction have gathered, by as few statements as that takes."""
+    events: list[Mapping[str, Any]] = []
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for ledger in ledgers:
+        its_events, changes = ledger.gathered()
+        events += its_events
+        if changes:
+            alike.setdefault(tuple(sorted(changes)), []).append({"of": ledger.playground.id, **changes})
+    if events:
+        await session.execute(insert(EVENT), events)
+    for columns, rows in alike.items():
+        values: dict[str, Any] = {column: bindparam(column) for column in columns}
+        statement = update(PLAYGROUND).where(PLAYGROUND.c.id == bindparam("of")).values(values)
+        await (await session.connection()).execute(statement, rows)
 
 
 def assume(row: TaskRun, **values: Any) -> None:

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import load_only
+from sqlalchemy.orm import aliased, load_only
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
@@ -26,11 +26,13 @@ class RunStore:
 
     # ---- the snapshot
 
-    async def add(
-        self, run: Mapping[str, Any], task_runs: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]
+    async def add_many(
+        self,
+        runs: Sequence[Mapping[str, Any]],
+        task_runs: Sequence[Mapping[str, Any]],
+        edges: Sequence[Mapping[str, Any]],
     ) -> None:
-        await self._session.execute(insert(Run).values(**run))
-        for table, rows in ((TaskRun, task_runs), (TaskRunEdge, edges)):
+        for table, rows in ((Run, runs), (TaskRun, task_runs), (TaskRunEdge, edges)):
             for start in range(0, len(rows), INSERT_BATCH):
                 await self._session.execute(insert(table), [dict(row) for row in rows[start : start + INSERT_BATCH]])
 
@@ -39,10 +41,14 @@ class RunStore:
             select(Run).where(Run.playground_id == playground_id, Run.idempotency_key == key)
         )
 
-    async def by_fire_time(self, playground_id: UUID, fire_time: datetime) -> Run | None:
-        return await self._session.scalar(
-            select(Run).where(Run.playground_id == playground_id, Run.scheduled_for == fire_time)
+    async def recorded_fires(self, fires: Mapping[UUID, datetime]) -> set[UUID]:
+        """The playgrounds whose fire of that time has its run already: the clock was set back, or a schedule edited."""
+        if not fires:
+            return set()
+        query = select(Run.playground_id).where(
+            or_(*((Run.playground_id == id_) & (Run.scheduled_for == fire) for id_, fire in fires.items()))
         )
+        return set(await self._session.scalars(query))
 
     # ---- reading
 
@@ -103,12 +109,20 @@ class RunStore:
             query = query.where(Run.trigger.in_(triggers))
         return await newest_first(self._session, query, Run.id, request)
 
-    async def last_scheduled(self, playground_id: UUID) -> Run | None:
-        """The newest run that a schedule has started (not one that was skipped)."""
-        query = select(Run).where(
-            Run.playground_id == playground_id, Run.scheduled_for.is_not(None), Run.started_at.is_not(None)
+    async def last_scheduled(self, playground_ids: Collection[UUID]) -> dict[UUID, Run]:
+        """The newest run of each playground that a schedule has started (not one that was skipped)."""
+        newest = aliased(Run)
+        ids = (
+            select(newest.id)
+            .where(
+                newest.playground_id == Playground.id, newest.scheduled_for.is_not(None), newest.started_at.is_not(None)
+            )
+            .order_by(newest.scheduled_for.desc())
+            .limit(1)
+            .scalar_subquery()
         )
-        return await self._session.scalar(query.order_by(Run.scheduled_for.desc()).limit(1))
+        query = select(Run).join(Playground, Run.id == ids).where(Playground.id.in_(playground_ids))
+        return {run.playground_id: run for run in await self._session.scalars(query)}
 
     async def last_of_playgrounds(self, playground_ids: Collection[UUID]) -> Sequence[Run]:
         """The newest run of each playground: its number is kept with the playground."""

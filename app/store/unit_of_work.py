@@ -1,5 +1,6 @@
 """A unit of work: one transaction, the stores that share it, and the outbox that is sent after the commit."""
 
+from collections.abc import Collection
 from functools import cached_property
 from uuid import UUID
 
@@ -7,11 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.events import Outbox
 from app.store.accounts import AccountStore
-from app.store.ledger import Ledger
+from app.store.ledger import Ledger, flush_all
 from app.store.logs import LogStore
 from app.store.playgrounds import PlaygroundStore
 from app.store.reconciliations import ReconciliationStore
 from app.store.runs import RunStore
+from app.store.stuck import StuckStore
 from app.store.tasks import TaskStore
 from app.store.waiting import WaitingStore
 from app.store.workers import WorkerStore
@@ -32,6 +34,10 @@ class UnitOfWork:
     @cached_property
     def playgrounds(self) -> PlaygroundStore:
         return PlaygroundStore(session=self._session)
+
+    @cached_property
+    def stuck(self) -> StuckStore:
+        return StuckStore(session=self._session)
 
     @cached_property
     def tasks(self) -> TaskStore:
@@ -70,7 +76,14 @@ class UnitOfWork:
             self._ledgers[playground_id] = ledger
         return ledger
 
+    async def open_ledgers(self, playground_ids: Collection[UUID]) -> list[Ledger]:
+        """Take the locks of many playgrounds at once; in a transaction that holds none of them yet."""
+        if not playground_ids:
+            return []
+        ledgers = await Ledger.open_many(session=self._session, outbox=self.outbox, playground_ids=playground_ids)
+        self._ledgers |= {ledger.playground.id: ledger for ledger in ledgers}
+        return ledgers
+
     async def commit(self) -> None:
-        for ledger in self._ledgers.values():
-            await ledger.flush()
+        await flush_all(self._session, self._ledgers.values())
         await self._session.commit()

@@ -1,6 +1,7 @@
 """Schedules: each fire once however many schedulers look, missed ones as the policy says, a broken one alone."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,14 +12,29 @@ from app.domain.status import RunStatus, RunTrigger
 from app.models import Playground, Run
 from app.services.schedules import ScheduleService
 from app.store.pages import PageRequest
+from app.store.unit_of_work import UnitOfWork
 from tests.support.workbench import Workbench
 
 NO_INTERVAL = timedelta()
+Clock = Callable[[], datetime]
 
 
-def service(bench: Workbench, *, min_interval: timedelta = NO_INTERVAL, process=None) -> ScheduleService:
+def service(
+    bench: Workbench, *, min_interval: timedelta = NO_INTERVAL, process=None, clock: Clock = utc_now
+) -> ScheduleService:
     process = process or bench.process
-    return ScheduleService(database=process.database, min_interval=min_interval, lane_of=process.engines.lane_of)
+    return ScheduleService(
+        database=process.database, min_interval=min_interval, lane_of=process.engines.lane_of, clock=clock
+    )
+
+
+async def set_fire(bench: Workbench, playground: Playground, at: datetime) -> None:
+    """Have its schedule fire at this moment, whatever the schedule says."""
+
+    async def work(unit: UnitOfWork) -> None:
+        await unit.playgrounds.update(playground.id, next_fire_at=at)
+
+    await bench.database.write(work)
 
 
 async def scheduled(
@@ -143,14 +159,48 @@ async def test_missed_fires_are_caught_up_with_as_the_policy_says(
             assert upcoming <= missed + timedelta(minutes=10)
 
 
-async def test_all_missed_fires_are_recorded_one_by_one(bench: Workbench) -> None:
+async def test_all_missed_fires_run_one_after_the_other(bench: Workbench) -> None:
     playground = await scheduled(bench, due=timedelta(minutes=55), cron="*/10 * * * *", catchup=CatchupPolicy.ALL)
-    for _ in range(10):
-        await service(bench).tick()
+    schedules = service(bench)
+    async with bench.worker():
+        for _ in range(20):
+            await schedules.tick()
+            newest, *_ = await runs(bench, playground)
+            await bench.end_of(newest)
     found = await runs(bench, playground)
     assert 5 <= len(found) <= 7
+    assert {run.status for run in found} == {RunStatus.SUCCESS}  # none had to give way to the one before
     assert len({run.scheduled_for for run in found}) == len(found)
     assert await next_fire(bench, playground) > utc_now()
+
+
+async def test_a_fire_that_is_made_up_for_waits_for_the_run_that_is_on_and_costs_nothing_meanwhile(
+    bench: Workbench,
+) -> None:
+    playground = await scheduled(bench, due=timedelta(minutes=55), cron="*/10 * * * *", catchup=CatchupPolicy.ALL)
+    schedules = service(bench)
+    await schedules.tick()
+    second = await next_fire(bench, playground)
+    tick = await schedules.tick()
+    assert (tick.fired, tick.next_fire_at) == (0, None)
+    assert await next_fire(bench, playground) == second
+    assert len(await runs(bench, playground)) == 1
+
+
+async def test_fires_that_are_made_up_for_are_held_against_each_other_and_not_against_the_clock(
+    bench: Workbench,
+) -> None:
+    playground = await scheduled(bench, cron="*/10 * * * *", catchup=CatchupPolicy.ALL)
+    noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    await set_fire(bench, playground, noon)
+    schedules = service(bench, min_interval=timedelta(minutes=15), clock=lambda: noon + timedelta(minutes=28))
+    async with bench.worker():
+        for _ in range(3):
+            await schedules.tick()
+            newest, *_ = await runs(bench, playground)
+            await bench.end_of(newest)
+    statuses = [run.status for run in reversed(await runs(bench, playground))]
+    assert statuses == [RunStatus.SUCCESS, RunStatus.CANCELLED, RunStatus.SUCCESS]
 
 
 async def test_a_schedule_that_cannot_be_read_any_more_stops_no_other_and_is_not_looked_at_without_end(
@@ -168,11 +218,3 @@ async def test_a_schedule_that_cannot_be_read_any_more_stops_no_other_and_is_not
     assert not await runs(bench, broken)
     assert tick.next_fire_at is not None
     assert tick.next_fire_at > datetime.now(UTC)  # else the scheduler would not sleep any more
-
-
-async def test_a_tick_costs_what_is_due_and_not_what_exists(bench: Workbench) -> None:
-    for _ in range(3):
-        await scheduled(bench, due=timedelta(hours=-1))
-    tick = await service(bench).tick()
-    assert tick.fired == 0
-    assert tick.next_fire_at is not None
