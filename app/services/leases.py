@@ -85,6 +85,8 @@ class Lease:
                     await self.beat()
                 except (DatabaseAwayError, SQLAlchemyError, OSError, TimeoutError) as error:
                     log.warning("lease.beat_failed", reason=str(error))
+                except Exception:  # a process that beats no more would lose all that it holds
+                    log.exception("lease.beat_crashed")
 
     async def beat(self) -> None:
         await self.register()
