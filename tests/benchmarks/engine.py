@@ -11,7 +11,7 @@ as much, the peer takes.
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from statistics import median
 from time import perf_counter

@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-PEERS = {"prefect": ("prefect>=3.8,<4",), "dagster": ("dagster>=1.13,<2", "dagster-webserver>=1.13,<2")}
+# Prefect 3.8 does not start on newer versions of FastAPI, though it permits them.
+PEERS = {"prefect": ("prefect>=3.8,<4", "fastapi<0.150"), "dagster": ("dagster>=1.13,<2", "dagster-webserver>=1.13,<2")}
 ROOT = Path(__file__).parents[3]
 TIMEOUT_SECONDS = 3600
 
