@@ -171,12 +171,10 @@ class ExecutionService:
         return found
 
     async def _claim_next(self, _key: None, asking: Sequence[HeldTask | None]) -> list[HeldTask | None]:
-        for ended in asking:
-            if ended is not None and ended.slot is not None:
-                self._slots.give_back(ended.slot)
+        ended = [held.slot for held in asking if held is not None and held.slot is not None]
         found: list[HeldTask | None] = []
-        if not self._draining:
-            with self._slots.reserving() as reservation:
+        with self._slots.reserving(ended=ended) as reservation:
+            if not self._draining:
                 take = partial(self._claims.the_next, most=len(asking), reservation=reservation)
                 found += await self._database.write(take)
                 _keep(reservation, found)

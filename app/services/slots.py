@@ -1,7 +1,7 @@
 """The slots of a worker: how many tasks of each pool and lane it holds, and how many more it may."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -13,7 +13,7 @@ from app.models import TaskRun
 Place = tuple[Pool, str]
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class Slot:
     """Held by one task run at a time; given back once."""
 
@@ -37,14 +37,14 @@ class Slots:
         self._held: Counter[Place] = Counter()
         self._listeners: list[Callable[[], None]] = []
 
-    def room(self, pool: Pool, lane: str) -> int:
-        """How many more tasks of this pool and lane may be taken."""
-        held_by_pool = sum(count for place, count in self._held.items() if place[0] is pool)
-        rooms = [self._pools[pool] - held_by_pool]
+    def room(self, pool: Pool, lane: str, *, ending: Sequence[Slot] = ()) -> int:
+        """How many more tasks of this pool and lane may be taken, once the `ending` slots are given back."""
+        held = self._held - Counter(slot.place for slot in ending)
+        rooms = [self._pools[pool] - sum(count for place, count in held.items() if place[0] is pool)]
         if lane in self._lanes:
-            rooms.append(self._lanes[lane] - sum(count for place, count in self._held.items() if place[1] == lane))
+            rooms.append(self._lanes[lane] - sum(count for place, count in held.items() if place[1] == lane))
         if self._most is not None:
-            rooms.append(self._most - self._held.total())
+            rooms.append(self._most - held.total())
         return max(min(rooms), 0)
 
     def some_room(self) -> int:
@@ -78,15 +78,20 @@ class Slots:
         """Call `listener` whenever a slot was given back."""
         self._listeners.append(listener)
 
-    def reserving(self) -> "Reservation":
-        return Reservation(slots=self)
+    def reserving(self, *, ended: Sequence[Slot] = ()) -> "Reservation":
+        """`ended` are the slots of tasks that are over, for those that are claimed in their stead."""
+        return Reservation(slots=self, ended=ended)
 
 
 class Reservation:
-    """Slots for tasks that are being claimed; those that were not kept are given back at the block's end."""
+    """Slots for tasks that are being claimed; those that were not kept are given back at the block's end.
 
-    def __init__(self, *, slots: Slots) -> None:
+    Slots of ended tasks are passed on without ever being free, so that nobody who came later gets in between.
+    """
+
+    def __init__(self, *, slots: Slots, ended: Sequence[Slot]) -> None:
         self._slots = slots
+        self._ended = list(ended)
         self._taken: dict[UUID, Slot] = {}
 
     def __enter__(self) -> Self:
@@ -95,22 +100,33 @@ class Reservation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.begin_again()
+        for slot in (*self._taken.values(), *self._ended):
+            self._slots.give_back(slot)
 
     def begin_again(self) -> None:
-        """Give all back: the transaction that claims begins anew."""
-        for slot in self._taken.values():
-            self._slots.give_back(slot)
+        """Hold what was taken for others: the transaction that claims begins anew."""
+        self._ended += self._taken.values()
         self._taken.clear()
 
     def room(self, pool: Pool, lane: str) -> int:
-        return self._slots.room(pool, lane)
+        return self._slots.room(pool, lane, ending=self._ended)
 
     def take(self, task_run: TaskRun) -> bool:
-        slot = self._slots.take(place_of(task_run))
+        place = place_of(task_run)
+        slot = self._passed_on(place) or self._slots.take(place)
         if slot is not None:
             self._taken[task_run.id] = slot
         return slot is not None
+
+    def _passed_on(self, place: Place) -> Slot | None:
+        for slot in self._ended:
+            if self._slots.may_move(slot, place):
+                self._ended.remove(slot)
+                self._slots.move(slot, place)
+                return slot
+        if self.room(*place) and not self._slots.room(*place):  # only in the place of one that cannot be moved there
+            self._slots.give_back(self._ended.pop())
+        return None
 
     def keep(self, task_run: TaskRun) -> Slot:
         """The claim is committed: the slot is the task run's."""

@@ -47,7 +47,7 @@ class WaitingStore:
                 TaskRun.lane == group.lane,
                 TaskRun.queued_at <= at,
             )
-            .order_by(TaskRun.queued_at)
+            .order_by(TaskRun.queued_at, TaskRun.id)
             .limit(limit)
         )
         return (await self._session.scalars(query.execution_options(populate_existing=True))).all()

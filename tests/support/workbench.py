@@ -267,11 +267,16 @@ class Workbench:
         return hand
 
     @asynccontextmanager
-    async def worker(self, process: ProcessContext | None = None) -> AsyncIterator[WorkerProcess]:
-        """A whole worker, with its queues and its lease."""
+    async def worker(
+        self, process: ProcessContext | None = None, *, capacity: int | None = None, **concurrency: Any
+    ) -> AsyncIterator[WorkerProcess]:
+        """A whole worker, with its queues and its lease; `concurrency` is laid over the settings' section."""
         process = process or self.process
-        engines = EngineRegistry(engines=[FakeEngine(self.cluster)])
-        worker = WorkerProcess(replace(process, engines=engines))
+        engine = FakeEngine(self.cluster)
+        engine.capacity = capacity
+        section = process.settings.concurrency_config.model_copy(update=concurrency)
+        settings = process.settings.model_copy(update={"concurrency_config": section})
+        worker = WorkerProcess(replace(process, engines=EngineRegistry(engines=[engine]), settings=settings))
         async with worker.running():
             yield worker
 
