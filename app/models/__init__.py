@@ -2,12 +2,14 @@
 
 from app.models.accounts import Role, Session, User
 from app.models.base import Base
+from app.models.outputs import DiscardedFile
 from app.models.playgrounds import Playground, Task, TaskEdge
 from app.models.reconciliation import Reconciliation, ReconciliationEvent, ReconciliationRun
 from app.models.runs import DispatchLock, Event, LogLine, Run, TaskAttempt, TaskRun, TaskRunEdge, Worker
 
 __all__ = [
     "Base",
+    "DiscardedFile",
     "DispatchLock",
     "Event",
     "LogLine",

@@ -59,6 +59,7 @@ class ReconciliationRun(Base):
     samples: Mapped[dict[str, Any] | None] = mapped_column(JSON, deferred=True)
     differences_location: Mapped[str | None] = mapped_column(String(700))
     differences_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    differences_pruned_at: Mapped[datetime | None]  # when the file was deleted by the rules of retention
 
 
 class ReconciliationEvent(Base):

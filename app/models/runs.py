@@ -90,6 +90,7 @@ class TaskRun(Base):
     output_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     output_row_count: Mapped[int | None] = mapped_column(BigInteger)
     output_columns: Mapped[list[dict[str, str]] | None] = mapped_column(JSON)
+    output_pruned_at: Mapped[datetime | None]  # when the file was deleted by the rules of retention
 
 
 class TaskRunEdge(Base):
