@@ -64,10 +64,11 @@ async def open_process(
     bell, queue = Bell(url=url), JobQueue(url=url)
     store = settings.meta_store
     address = store.address
+    delivery = Delivery(queue=queue, bell=bell)
     database = Database(
         url=address.sqlalchemy_url(),
         connect_args=address.connect_args,
-        deliver=Delivery(queue=queue, bell=bell),
+        deliver=delivery,
         pool_size=store.max_size,
         max_wait=store.max_wait_for_connection,
         max_age=store.max_connection_age,
@@ -89,6 +90,7 @@ async def open_process(
         )
     finally:
         await engines.close()
+        await delivery.close()
         await bell.close()
         await queue.close()
         await database.close()

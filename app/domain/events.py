@@ -51,6 +51,11 @@ def log_topic(task_run_id: UUID) -> str:
     return f"log:{task_run_id.hex}"
 
 
+def every_topic() -> str:
+    """A ring of this one is a ring of all: somebody died between a commit and its rings, or could not ring."""
+    return ""
+
+
 def cancel_topic() -> str:
     """One topic for all: a worker that hears it looks up which of the work it holds is to be stopped."""
     return "cancel"

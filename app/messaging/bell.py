@@ -15,6 +15,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from app.domain.events import every_topic
+
 PREFIX = "phantom:bell:"
 RECONNECT_DELAY = 0.5
 PATIENCE = 1.0  # seconds to wait for Redis to confirm a subscription; beyond it the next reconnection rings anyway
@@ -99,7 +101,7 @@ class Bell:
         pubsub = self._pubsub = self._redis.pubsub()
         try:
             known = set(self._listeners)
-            await pubsub.subscribe(PREFIX, *(PREFIX + topic for topic in known))
+            await pubsub.subscribe(PREFIX + every_topic(), *(PREFIX + topic for topic in known))
             self._connected.set()
             if late := set(self._listeners) - known:
                 await pubsub.subscribe(*(PREFIX + topic for topic in late))
@@ -115,10 +117,12 @@ class Bell:
         if kind == "subscribe":
             if confirmed := self._confirmed.get(topic):
                 confirmed.set()
-            if not topic:
+            if topic == every_topic():
                 self._ring_all()  # a new connection: whatever was said in the gap is read now
             return
-        if kind == "message":
+        if kind == "message" and topic == every_topic():
+            self._ring_all()
+        elif kind == "message":
             for listener in tuple(self._listeners.get(topic, ())):
                 listener()
 

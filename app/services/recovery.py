@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from app.domain.events import Job, JobName
+from app.domain.events import Job, JobName, every_topic
 from app.domain.identity import utc_now
 from app.store.database import Database
 from app.store.spans import LONG_AGO, Span
@@ -51,6 +51,8 @@ class RecoveryService:
                     await unit.workers.remove_silent(worker_id, before=at - self._lease)
                 found = jobs or await _stranded(unit, tasks=tasks, pairs=pairs)  # with what the dead have left
                 unit.outbox.jobs.extend(found)
+                if dead:  # perhaps between a commit and its rings
+                    unit.outbox.ring(every_topic())
                 return len(found)
 
             sent = await self._database.write(work)

@@ -35,11 +35,12 @@ class Moment(StrEnum):
 
 @dataclass(kw_only=True)
 class Trap:
-    """Cuts the connection of the next `times` requests in which the bytes occur."""
+    """Cuts the connection of `times` requests in which the bytes occur, after it has spared some of them."""
 
     needle: bytes
     moment: Moment
     times: int
+    spare: int
 
 
 class Connection:
@@ -97,11 +98,15 @@ class Proxy:
         """End all connections, by RST or else by FIN; gives how many there were. New ones are accepted."""
         return self._tell(lambda: self._cut_all(reset=reset))
 
-    def trap(self, needle: bytes, moment: Moment, *, times: int = 1) -> Trap:
-        """Cut the connection at this moment of the next requests in which the bytes occur."""
-        trap = Trap(needle=needle, moment=moment, times=times)
+    def trap(self, needle: bytes, moment: Moment, *, times: int = 1, spare: int = 0) -> Trap:
+        """Cut the connection at this moment of the next requests in which the bytes occur, but for some first ones."""
+        trap = Trap(needle=needle, moment=moment, times=times, spare=spare)
         self._tell(lambda: self._traps.append(trap))
         return trap
+
+    def disarm(self) -> None:
+        """Take away the traps that nothing has gone into."""
+        self._tell(self._traps.clear)
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -223,6 +228,9 @@ class Proxy:
         """What the server gets of a client's piece: all of it, unless a trap is set for it."""
         trap = next((trap for trap in self._traps if trap.needle in piece), None)
         if trap is None:
+            return piece
+        if trap.spare:
+            trap.spare -= 1
             return piece
         trap.times -= 1
         if trap.times <= 0:
