@@ -54,12 +54,13 @@ class Bell:
     async def listening(self, topic: str, listener: Listener) -> AsyncIterator[None]:
         """Call `listener` at every ring of the topic; a ring sent after the block was entered is heard."""
         try:
-            await self._listen(topic, listener)
+            await self.listen(topic, listener)
             yield
         finally:
-            await self._unlisten(topic, listener)
+            await self.unlisten(topic, listener)
 
-    async def _listen(self, topic: str, listener: Listener) -> None:
+    async def listen(self, topic: str, listener: Listener) -> None:
+        """Call `listener` at every ring of the topic, from now to `unlisten`."""
         listeners = self._listeners.setdefault(topic, set())
         listeners.add(listener)
         confirmed = self._confirmed.get(topic)
@@ -72,7 +73,7 @@ class Bell:
             async with asyncio.timeout(PATIENCE):
                 await confirmed.wait()
 
-    async def _unlisten(self, topic: str, listener: Listener) -> None:
+    async def unlisten(self, topic: str, listener: Listener) -> None:
         listeners = self._listeners.get(topic)
         if listeners is None:
             return

@@ -1,150 +1,137 @@
 """Live feeds: what the database tells, pushed to whoever follows, with one reader for each topic and process.
 
-A follower is attached to the feed first and then catches up from its own cursor to the place where the feed stands:
-nothing is lost between the two, and nothing comes twice. A follower that cannot keep up is detached and catches up
-again from the database, so that it never slows the others or holds their memory.
+A follower catches up from its own cursor to the place where the feed stands, and is attached there: nothing is lost
+between the two, and nothing comes twice. From then on the reader's own step tells it every batch, without a task, a
+queue or a wake-up of its own. Whoever has no room is detached, holds no memory meanwhile, and catches up again.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.messaging.bell import Bell
+from app.services.following import Backlog, Batch, Follower, Listener, Place, Row
 from app.store.database import DatabaseAwayError
 
-Row = TypeVar("Row")
 PAGE = 500
-BACKLOG = 64  # batches that may wait for one follower
 RETRY_DELAY = 1.0
 SHARED_SECONDS = 0.25  # a server that comes back is asked for the same by all its clients at once
+FORM_SECONDS = 0.25  # a form that takes longer holds up nobody but those who want it: they catch up by themselves
+AT_A_TIME = 100  # followers told between two looks of the loop at everything else
 
 log = structlog.get_logger()
 
 
-Encoded = dict[Hashable, bytes | asyncio.Task[bytes]]
-
-
-class Batch(Generic[Row]):
-    """All rows after a position, up to the cursor, told together; who selects the same shares their encoded form."""
-
-    __slots__ = ("after", "cursor", "encoded", "rows")
-
-    def __init__(self, rows: Sequence[Row], *, after: int, cursor: int) -> None:
-        self.rows = rows
-        self.after = after
-        self.cursor = cursor
-        self.encoded: Encoded = {}
-
-
-Fetch = Callable[[int, int], Awaitable[Sequence[Row]]]  # (after, limit) -> rows in order
-Position = Callable[[Row], int]
-Over = Callable[[], Awaitable[bool]]  # whether no row can come any more; asked before the rows are fetched
-
-
 class Feed(Generic[Row]):
-    """One topic: a reader that fetches each new row once, and the followers that it hands the batches to."""
+    """One topic: a reader that fetches each new row once, and the followers that it tells the batches to."""
 
-    def __init__(
-        self, *, topic: str, bell: Bell, fetch: Fetch[Row], position: Position[Row], over: Over | None
-    ) -> None:
-        self._topic = topic
-        self._bell = bell
-        self._fetch = fetch
-        self._position = position
-        self._over = over
-        self._followers: set[_Follower[Row]] = set()
-        self._rung = asyncio.Event()
+    def __init__(self, place: Place[Row]) -> None:
+        self._place = place
+        self._followers: dict[Hashable, set[Follower[Row]]] = {}  # by their listeners' key
         self._at: int | None = None
         self._pages: dict[int, asyncio.Task[_Page[Row]]] = {}
-        self.users = 0
+        self._reading: asyncio.Task[None] | None = None
+        self._is_rung = False
 
-    async def run(self, ready: asyncio.Event) -> None:
-        """Read until cancelled; `ready` is set as soon as no ring can be missed any more."""
-        async with self._bell.listening(self._topic, self._rung.set):
-            ready.set()
-            while True:
-                await self._rung.wait()
-                self._rung.clear()
-                try:
-                    await self._read()
-                except (DatabaseAwayError, SQLAlchemyError, OSError, TimeoutError) as error:
-                    log.warning("feed.read_failed", topic=self._topic, reason=str(error))
-                    await asyncio.sleep(RETRY_DELAY)
-                    self._rung.set()
+    @property
+    def topic(self) -> str:
+        return self._place.topic
 
-    async def _read(self) -> None:
-        while self._at is not None:
-            over = self._over is not None and await self._over()
-            after = self._at
-            rows = await self._fetch(after, PAGE)
-            if rows:
-                batch = Batch(rows, after=after, cursor=self._position(rows[-1]))
-                self._at = batch.cursor
-                for follower in self._followers:
-                    follower.push(batch)
-            if len(rows) < PAGE:
-                if over:
-                    for follower in self._followers:
-                        follower.finish(self._at)
-                return
+    # ---- following
 
-    async def follow(self, after: int) -> AsyncGenerator[Batch[Row]]:
-        """Batches of all rows after the position `after`, then of every new one, until the feed is over."""
-        cursor = after
+    async def serve(self, listener: Listener[Row], *, after: int) -> None:
+        """Tell a listener all rows after a position, then every new one, until the feed is over."""
+        follower = Follower(listener, after=after)
         while True:
-            stood = self._at
-            page = await self._page(cursor)
-            if page.batch is not None:
-                cursor = page.batch.cursor
-                yield page.batch
-                if len(page.batch.rows) == PAGE:
-                    continue
-            if page.over:
+            await listener.ready()
+            page = await self._missed(follower)
+            if page is not None:
+                form = listener.form(page.batch) if page.batch is not None else None
+                if isinstance(form, asyncio.Future):
+                    form = await asyncio.shield(form)  # one who goes away takes nothing from the others
+                if page.batch is None or listener.tell(form):
+                    self._advance(follower, page)
+            elif follower.is_over:
                 return
-            if self._at is not None and self._at > cursor and self._at != stood:
-                self._pages.pop(cursor, None)
-                continue  # the reader has found more meanwhile
-            follower = self._attach(cursor)
-            try:
-                async for batch in self._fresh(follower, cursor):
-                    cursor = batch.cursor
-                    yield batch
-                if follower.finished_at is not None and follower.finished_at <= cursor:
-                    return
-            finally:
-                self._followers.discard(follower)
-            self._pages.pop(cursor, None)  # it led here; the next look is a new one
+            else:
+                await self._attached(follower)
 
-    def _attach(self, cursor: int) -> "_Follower[Row]":
+    async def follow(self, *, after: int) -> AsyncGenerator[Batch[Row]]:
+        """The same for one who pulls."""
+        backlog = Backlog[Row]()
+        follower = Follower(backlog, after=after)
+        while True:
+            page = await self._missed(follower)
+            if page is not None:
+                if page.batch is not None:
+                    yield page.batch
+                self._advance(follower, page)
+            elif follower.is_over:
+                return
+            else:
+                left = self._attach(follower)
+                try:
+                    async with aclosing(backlog.until(left)) as batches:
+                        async for batch in batches:
+                            yield batch
+                finally:
+                    self._detach(follower)
+
+    async def _missed(self, follower: Follower[Row]) -> "_Page[Row] | None":
+        """What comes next after its cursor; None once it has seen all to where the reader stands, or all there is."""
+        if follower.is_over:
+            return None
+        if follower.is_near:
+            if self._at is None or self._at <= follower.cursor or self._at == follower.stood:
+                return None
+            self._pages.pop(follower.cursor, None)  # the reader has found more meanwhile
+        follower.stood = self._at
+        return await self._page(follower.cursor)
+
+    def _advance(self, follower: Follower[Row], page: "_Page[Row]") -> None:
+        if page.batch is not None:
+            follower.cursor = page.batch.cursor
+        follower.is_near = not page.is_full
+        follower.is_over = page.is_over
+
+    async def _attached(self, follower: Follower[Row]) -> None:
+        left = self._attach(follower)
+        try:
+            await left
+        finally:
+            self._detach(follower)
+
+    def _attach(self, follower: Follower[Row]) -> "asyncio.Future[None]":
         # A reader that stands beyond the last row was led there by a follower whose cursor is no row's.
-        if self._at is None or self._at > cursor or not self._followers:
-            self._at = cursor
-        follower = _Follower[Row]()
-        self._followers.add(follower)
-        self._rung.set()  # a row that came between the look and the attachment is read now
-        return follower
+        if self._at is None or self._at > follower.cursor or not self._followers:
+            self._at = follower.cursor
+        follower.left = asyncio.get_running_loop().create_future()
+        self._followers.setdefault(follower.listener.key, set()).add(follower)
+        self.ring()  # a row that came between the look and the attachment is read now
+        return follower.left
 
-    async def _fresh(self, follower: "_Follower[Row]", cursor: int) -> AsyncGenerator[Batch[Row]]:
-        """What the reader hands over, without what is known already, until it overflows, ends, or leaves a gap."""
-        async for batch in follower.batches():
-            if batch.after > cursor:
-                return  # the reader stood further on: what lies between is caught up with
-            fresh = self._past(cursor, batch)
-            if fresh is not None:
-                cursor = fresh.cursor
-                yield fresh
+    def _detach(self, follower: Follower[Row]) -> None:
+        key = follower.listener.key
+        group = self._followers.get(key)
+        if group is not None:
+            group.discard(follower)
+            if not group:
+                del self._followers[key]
+        follower.left, follower.is_near = None, False
+        self._pages.pop(follower.cursor, None)  # it led here; the next look is a new one
+
+    # ---- pages
 
     async def _page(self, after: int) -> "_Page[Row]":
         """What comes after a position; those who ask at the same moment share the look, and what is made of it."""
         asked = self._pages.get(after)
         if asked is None:
-            asked = self._pages[after] = asyncio.create_task(self._look(after), name=f"page of {self._topic}")
+            asked = self._pages[after] = asyncio.create_task(self._look(after), name=f"page of {self._place.topic}")
             asyncio.get_running_loop().call_later(SHARED_SECONDS, self._forget, after, asked)
         return await asyncio.shield(asked)  # one who goes away takes nothing from the others
 
@@ -153,85 +140,178 @@ class Feed(Generic[Row]):
             del self._pages[after]
 
     async def _look(self, after: int) -> "_Page[Row]":
-        over = self._over is not None and await self._over()
-        rows = await self._fetch(after, PAGE)
-        return _Page(over=over, batch=Batch(rows, after=after, cursor=self._position(rows[-1])) if rows else None)
+        over = self._place.over is not None and await self._place.over()
+        rows = await self._place.fetch(after, PAGE)
+        batch = self._batch(rows, after) if rows else None
+        is_full = len(rows) >= PAGE
+        is_last = batch is not None and batch.is_last
+        return _Page(batch=batch, is_full=is_full, is_over=is_last or (over and not is_full))
 
-    def _past(self, cursor: int, batch: Batch[Row]) -> Batch[Row] | None:
-        """What of a batch lies past the cursor: a reader that stood behind tells again what was caught up with."""
-        if batch.cursor <= cursor:
-            return None
-        if self._position(batch.rows[0]) > cursor:
-            return batch
-        rows = [row for row in batch.rows if self._position(row) > cursor]
-        return Batch(rows, after=cursor, cursor=batch.cursor)
+    def _batch(self, rows: Any, after: int) -> Batch[Row]:
+        position, last = self._place.position, self._place.last
+        return Batch(
+            rows,
+            after=after,
+            first=position(rows[0]),
+            cursor=position(rows[-1]),
+            is_last=last is not None and any(last(row) for row in rows),
+        )
+
+    # ---- the reader
+
+    def ring(self) -> None:
+        """There may be news: read, or read once more. What comes while one batch is told is told in the next."""
+        self._is_rung = True
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_all(), name=f"feed {self._place.key}")
+
+    def close(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _read_all(self) -> None:
+        try:
+            while self._is_rung and self._followers:
+                self._is_rung = False
+                try:
+                    await self._read()
+                except (DatabaseAwayError, SQLAlchemyError, OSError, TimeoutError) as error:
+                    log.warning("feed.read_failed", topic=self._place.topic, reason=str(error))
+                    await asyncio.sleep(RETRY_DELAY)
+                    self._is_rung = True
+        finally:
+            self._reading = None
+
+    async def _read(self) -> None:
+        while self._at is not None:
+            over = self._place.over is not None and await self._place.over()
+            after = self._at
+            rows = await (self._place.news or self._place.fetch)(after, PAGE)
+            if rows:
+                batch = self._batch(rows, after)
+                self._at = batch.cursor
+                await self._tell(batch)
+                over = over or batch.is_last
+            if len(rows) < PAGE:
+                if over:
+                    self._finish(self._at)
+                return
+
+    async def _tell(self, batch: Batch[Row]) -> None:
+        forms = {key: next(iter(group)).listener.form(batch) for key, group in self._followers.items()}
+        late = [form for form in forms.values() if isinstance(form, asyncio.Future)]
+        if late:
+            await asyncio.wait(late, timeout=FORM_SECONDS)
+        told = 0
+        for key, form in forms.items():
+            if isinstance(form, asyncio.Future):
+                form = form.result() if form.done() else None  # noqa: PLW2901 - what the task has made
+            for follower in tuple(self._followers.get(key, ())):
+                if follower.left is not None and (form is None or not follower.tell(batch, form)):
+                    follower.leave()
+                told += 1
+                if told % AT_A_TIME == 0:
+                    await asyncio.sleep(0)
+
+    def _finish(self, at: int) -> None:
+        for group in self._followers.values():
+            for follower in group:
+                follower.finish(at)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Page(Generic[Row]):
-    """Rows found at one look; `over` was asked before them."""
+    """Rows found at one look; whether more may follow at once, and whether none will ever."""
 
-    over: bool
     batch: Batch[Row] | None
-
-
-class _Follower(Generic[Row]):
-    """The waiting batches of one follower; on overflow it ends, and its owner catches up by its cursor."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[Batch[Row]] = deque()
-        self._news = asyncio.Event()
-        self._overflown = False
-        self.finished_at: int | None = None
-
-    def finish(self, at: int) -> None:
-        """No row will come after the position `at`."""
-        self.finished_at = at
-        self._news.set()
-
-    def push(self, batch: Batch[Row]) -> None:
-        if len(self._waiting) >= BACKLOG:
-            self._overflown = True
-            self._waiting.clear()
-        if not self._overflown:
-            self._waiting.append(batch)
-        self._news.set()
-
-    async def batches(self) -> AsyncGenerator[Batch[Row]]:
-        while not self._overflown:
-            await self._news.wait()
-            self._news.clear()
-            while self._waiting and not self._overflown:
-                yield self._waiting.popleft()
-            if self.finished_at is not None and not self._waiting:
-                return
+    is_full: bool
+    is_over: bool
 
 
 class Feeds:
-    """The feeds of this process; each runs while somebody uses it."""
+    """The feeds of this process; each is there while somebody uses it."""
 
     def __init__(self, *, bell: Bell) -> None:
         self._bell = bell
-        self._feeds: dict[str, Feed[Any]] = {}
-        self._readers: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
+        self._feeds: dict[str, _Used] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
-    @asynccontextmanager
-    async def using(
-        self, key: str, *, topic: str, fetch: Fetch[Row], position: Position[Row], over: Over | None = None
-    ) -> AsyncGenerator[Feed[Row]]:
-        """The feed of this key, read at each ring of the topic, as long as the block lasts."""
-        feed: Feed[Row] | None = self._feeds.get(key)
-        if feed is None:
-            feed = Feed(topic=topic, bell=self._bell, fetch=fetch, position=position, over=over)
-            ready = asyncio.Event()
-            self._feeds[key] = feed
-            self._readers[key] = (asyncio.create_task(feed.run(ready), name=f"feed {key}"), ready)
-        feed.users += 1
+    async def join(self, place: Place[Row]) -> Feed[Row]:
+        """The feed of this place, read at each ring of its topic from now on; whoever joins leaves again."""
+        used = self._feeds.get(place.key)
+        if used is None:
+            feed = Feed(place)
+            opening = asyncio.create_task(self._bell.listen(place.topic, feed.ring), name=f"opening {place.key}")
+            used = self._feeds[place.key] = _Used(feed=feed, opening=opening)
+        used.users += 1
         try:
-            await self._readers[key][1].wait()
-            yield feed
+            await asyncio.shield(used.opening)
+        except BaseException:
+            self.leave(place.key)
+            raise
+        return used.feed
+
+    def leave(self, key: str) -> None:
+        used = self._feeds[key]
+        used.users -= 1
+        if used.users:
+            return
+        del self._feeds[key]
+        used.opening.cancel()
+        used.feed.close()
+        closing = asyncio.create_task(self._bell.unlisten(used.feed.topic, used.feed.ring), name=f"closing {key}")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Used:
+    feed: Feed[Any]
+    opening: asyncio.Task[None]
+    users: int = 0
+
+
+class Following(Generic[Row]):
+    """Batches on their way to one follower: pulled as an async iterator, or pushed to a listener."""
+
+    def __init__(self, *, feeds: Feeds, find: Callable[[], Awaitable[Place[Row] | None]]) -> None:
+        self._feeds = feeds
+        self._find = find
+        self._pulled: AsyncGenerator[Batch[Row]] | None = None
+
+    async def serve(self, listener: Listener[Row]) -> None:
+        """Tell a listener everything until the feed is over. Raises: what finding the feed raises."""
+        place = await self._find()
+        if place is None:
+            return
+        key, after = place.key, place.after
+        feed = await self._feeds.join(place)
+        del place  # a subscription lives for hours: it keeps nothing that it does not need
+        try:
+            await feed.serve(listener, after=after)
         finally:
-            feed.users -= 1
-            if not feed.users:
-                del self._feeds[key]
-                self._readers.pop(key)[0].cancel()
+            self._feeds.leave(key)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Batch[Row]:
+        if self._pulled is None:
+            self._pulled = self._pull()
+        return await anext(self._pulled)
+
+    async def aclose(self) -> None:
+        if self._pulled is not None:
+            await self._pulled.aclose()
+
+    async def _pull(self) -> AsyncGenerator[Batch[Row]]:
+        place = await self._find()
+        if place is None:
+            return
+        feed = await self._feeds.join(place)
+        try:
+            async with aclosing(feed.follow(after=place.after)) as batches:
+                async for batch in batches:
+                    yield batch
+        finally:
+            self._feeds.leave(place.key)

@@ -1,8 +1,7 @@
 """Reconciliations: defining them, starting, cancelling and finding their runs."""
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -14,7 +13,8 @@ from app.domain.reconciliation.mapping import ColumnMapping, check_mapping
 from app.domain.reconciliation.options import PassRule, ReconciliationMethod, ReconciliationOptions
 from app.domain.status import ReconciliationStatus, TaskRunStatus
 from app.models import Reconciliation, ReconciliationEvent, ReconciliationRun, Task, TaskRun
-from app.services.live import Batch, Feeds
+from app.services.following import Place
+from app.services.live import Feeds, Following
 from app.services.playgrounds import not_found
 from app.services.runs import MAX_KEY
 from app.store.database import Database
@@ -179,13 +179,11 @@ class ReconciliationService:
 
         return await self._database.write(work)
 
-    async def follow(
-        self, viewer: Viewer, run_id: UUID, *, after: int | None
-    ) -> AsyncGenerator[Batch[ReconciliationEvent]]:
-        """What happens in a run, from its start or after a cursor, to its end.
+    def follow(self, viewer: Viewer, run_id: UUID, *, after: int | None) -> Following[ReconciliationEvent]:
+        """What happens in a run, from its start or a cursor, to its end; raises NotFoundError when it is begun."""
+        return Following(feeds=self._feeds, find=lambda: self._place(viewer, run_id, after))
 
-        Raises: NotFoundError.
-        """
+    async def _place(self, viewer: Viewer, run_id: UUID, after: int | None) -> Place[ReconciliationEvent]:
         async with self._database.read() as unit:
             await _found_run(unit, viewer, run_id)
 
@@ -199,12 +197,7 @@ class ReconciliationService:
             return run is None or run.status.ended
 
         topic = reconciliation_topic(run_id)
-        async with (
-            self._feeds.using(topic, topic=topic, fetch=fetch, position=_sequence, over=over) as feed,
-            aclosing(feed.follow(after or 0)) as batches,
-        ):
-            async for batch in batches:
-                yield batch
+        return Place(key=topic, topic=topic, fetch=fetch, position=_sequence, over=over, after=after or 0)
 
     async def get(self, viewer: Viewer, reconciliation_id: UUID) -> Reconciliation | None:
         async with self._database.read() as unit:

@@ -1,14 +1,15 @@
 """Live feeds of runs, playgrounds and logs: who may follow them, where they start, when they end."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from uuid import UUID
 
 from app.domain.events import log_topic, playground_topic
 from app.domain.identity import Viewer
 from app.domain.status import RunStatus
 from app.models import Event, LogLine
-from app.services.live import Batch, Feeds
+from app.services.event_reads import EventReads
+from app.services.following import Place
+from app.services.live import Feeds, Following
 from app.services.playgrounds import not_found
 from app.store.database import Database
 
@@ -19,12 +20,24 @@ class RunFeeds:
     def __init__(self, *, database: Database, feeds: Feeds) -> None:
         self._database = database
         self._feeds = feeds
+        self._reads = EventReads(database=database)
 
-    async def run(self, viewer: Viewer, run_id: UUID, *, after: int | None) -> AsyncGenerator[Batch[Event]]:
-        """From the start of the run, or after a cursor, to its end.
+    def run(self, viewer: Viewer, run_id: UUID, *, after: int | None) -> Following[Event]:
+        """From the start of the run, or after a cursor, to its end; raises NotFoundError when it is begun."""
+        return Following(feeds=self._feeds, find=lambda: self._place_of_run(viewer, run_id, after))
 
-        Raises: NotFoundError.
+    def playground(self, viewer: Viewer, playground_id: UUID, *, after: int | None) -> Following[Event]:
+        """Every run's events, from now on or after a cursor, without end; raises NotFoundError when it is begun."""
+        return Following(feeds=self._feeds, find=lambda: self._place_of_playground(viewer, playground_id, after))
+
+    def log(self, viewer: Viewer, task_run_id: UUID, *, after: int | None) -> Following[LogLine]:
+        """The lines of every attempt, from the first or after a cursor, until the task run has ended.
+
+        Raises NotFoundError when it is begun.
         """
+        return Following(feeds=self._feeds, find=lambda: self._place_of_log(viewer, task_run_id, after))
+
+    async def _place_of_run(self, viewer: Viewer, run_id: UUID, after: int | None) -> Place[Event] | None:
         async with self._database.read() as unit:
             run = await unit.runs.get(run_id, owner_id=viewer.user_id)
             playground = None if run is None else await unit.playgrounds.get(run.playground_id)
@@ -38,26 +51,22 @@ class RunFeeds:
             async with self._database.read() as unit:
                 return await unit.runs.events_after(playground_id, position, limit=limit, run_id=run_id)
 
+        async def news(position: int, limit: int) -> Sequence[Event]:
+            return await self._reads.events_after(playground_id, position, limit=limit, run_id=run_id)
+
         if run.status.ended and after is not None and not await fetch(after, 1):
-            return  # a client that has seen the end comes back: there is nothing to wait for
-        async with (
-            self._feeds.using(
-                f"run:{run_id.hex}", topic=playground_topic(playground_id), fetch=fetch, position=_sequence
-            ) as feed,
-            aclosing(feed.follow(after or 0)) as batches,
-        ):
-            async for batch in batches:
-                yield batch
-                if any(row.task_run_id is None and row.status in ENDED for row in batch.rows):
-                    return
+            return None  # a client that has seen the end comes back: there is nothing to wait for
+        return Place(
+            key=f"run:{run_id.hex}",
+            topic=playground_topic(playground_id),
+            fetch=fetch,
+            news=news,
+            position=_sequence,
+            last=_ends_its_run,
+            after=after or 0,
+        )
 
-    async def playground(
-        self, viewer: Viewer, playground_id: UUID, *, after: int | None
-    ) -> AsyncGenerator[Batch[Event]]:
-        """Every run's events, from now on or after a cursor, without end.
-
-        Raises: NotFoundError.
-        """
+    async def _place_of_playground(self, viewer: Viewer, playground_id: UUID, after: int | None) -> Place[Event]:
         async with self._database.read() as unit:
             playground = await unit.playgrounds.get(playground_id, owner_id=viewer.user_id)
         if playground is None:
@@ -67,23 +76,19 @@ class RunFeeds:
             async with self._database.read() as unit:
                 return await unit.runs.events_after(playground_id, position, limit=limit)
 
-        async with (
-            self._feeds.using(
-                f"playground:{playground_id.hex}",
-                topic=playground_topic(playground_id),
-                fetch=fetch,
-                position=_sequence,
-            ) as feed,
-            aclosing(feed.follow(playground.event_sequence if after is None else after)) as batches,
-        ):
-            async for batch in batches:
-                yield batch
+        async def news(position: int, limit: int) -> Sequence[Event]:
+            return await self._reads.events_after(playground_id, position, limit=limit)
 
-    async def log(self, viewer: Viewer, task_run_id: UUID, *, after: int | None) -> AsyncGenerator[Batch[LogLine]]:
-        """The lines of every attempt, from the first or after a cursor, until the task run has ended.
+        return Place(
+            key=f"playground:{playground_id.hex}",
+            topic=playground_topic(playground_id),
+            fetch=fetch,
+            news=news,
+            position=_sequence,
+            after=playground.event_sequence if after is None else after,
+        )
 
-        Raises: NotFoundError.
-        """
+    async def _place_of_log(self, viewer: Viewer, task_run_id: UUID, after: int | None) -> Place[LogLine]:
         async with self._database.read() as unit:
             if await unit.runs.task_run(task_run_id, owner_id=viewer.user_id) is None:
                 raise not_found("task run", path=("taskRunId",))
@@ -97,18 +102,18 @@ class RunFeeds:
             async with self._database.read() as unit:
                 return await unit.logs.after(task_run_id, position, limit=limit)
 
-        async with (
-            self._feeds.using(
-                f"log:{task_run_id.hex}",
-                topic=log_topic(task_run_id),
-                fetch=fetch,
-                position=_log_sequence,
-                over=over,
-            ) as feed,
-            aclosing(feed.follow(after or 0)) as batches,
-        ):
-            async for batch in batches:
-                yield batch
+        return Place(
+            key=f"log:{task_run_id.hex}",
+            topic=log_topic(task_run_id),
+            fetch=fetch,
+            position=_log_sequence,
+            over=over,
+            after=after or 0,
+        )
+
+
+def _ends_its_run(row: Event) -> bool:
+    return row.task_run_id is None and row.status in ENDED
 
 
 def _sequence(row: Event) -> int:

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.events import Outbox
 from app.store.accounts import AccountStore
+from app.store.events import EventStore
 from app.store.ledger import Ledger, flush_all
 from app.store.logs import LogStore
 from app.store.playgrounds import PlaygroundStore
@@ -46,6 +47,10 @@ class UnitOfWork:
     @cached_property
     def runs(self) -> RunStore:
         return RunStore(session=self._session)
+
+    @cached_property
+    def events(self) -> EventStore:
+        return EventStore(session=self._session)
 
     @cached_property
     def logs(self) -> LogStore:

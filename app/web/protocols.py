@@ -30,6 +30,7 @@ class FinalTransport:
         self._unsent_bytes = 0
         self.write = transport.write  # the one that is called for every message
         self.get_write_buffer_size = transport.get_write_buffer_size
+        self.is_closing = transport.is_closing
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -102,6 +103,9 @@ class HTTPProtocol(HttpToolsProtocol):
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A websocket that is its application's channel as well: see Channel in app.graphql.transport.channel."""
 
+    kind = "websocket"
+    _is_congested = False
+
     def connection_made(self, transport: BaseTransport) -> None:
         self._final = _final(transport)
         self.close_timeout = CLOSE_SECONDS
@@ -109,14 +113,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._is_congested = False
         self._final.lost()
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self._is_congested = True
         self._final.watch_stall()
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._is_congested = False
         self._final.unwatch_stall()
 
     def handle_connect(self, event: Request) -> None:
@@ -143,7 +150,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     @property
     def is_congested(self) -> bool:
-        return not self.writable.is_set()
+        return self._is_congested
 
     @property
     def _is_open(self) -> bool:
@@ -151,17 +158,26 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def write(self, text: bytes) -> None:
         """Sends one text message, or drops it on a socket that is closed."""
-        if not self._is_open:
-            return
+        if self._is_open:
+            self.transport.write(self.framed(text))
+
+    def framed(self, text: bytes) -> bytes:
+        """Gives one text message as the bytes on the wire."""
+        # No extension is negotiated, so the frame is the payload behind its length.
         size = len(text)
         if size <= MAX_SHORT_BYTES:
-            header = bytes((TEXT_FRAME, size))
-        elif size <= MAX_MEDIUM_BYTES:
-            header = bytes((TEXT_FRAME, 126)) + size.to_bytes(2, "big")
-        else:
-            header = bytes((TEXT_FRAME, 127)) + size.to_bytes(8, "big")
-        # No extension is negotiated, so the frame is the payload behind its length.
-        self.transport.write(header + text)
+            return bytes((TEXT_FRAME, size)) + text
+        if size <= MAX_MEDIUM_BYTES:
+            return bytes((TEXT_FRAME, 126)) + size.to_bytes(2, "big") + text
+        return bytes((TEXT_FRAME, 127)) + size.to_bytes(8, "big") + text
+
+    def offer(self, frame: bytes) -> bool:
+        """Sends a framed message, or says that the peer has not read enough of what was sent before."""
+        if self._is_open:
+            if self._is_congested:
+                return False
+            self.transport.write(frame)
+        return True
 
     def close(self, code: int, reason: str) -> None:
         """Sends the close frame at once, congested or not; the application reads a disconnect next."""

@@ -30,8 +30,8 @@ async def embedded() -> AsyncIterator[Platform]:
 
 
 @asynccontextmanager
-async def production(*, workers: int = 2) -> AsyncIterator[Platform]:
-    """MariaDB, Redis, one server, `workers` workers and a scheduler, each a process."""
+async def installed() -> AsyncIterator[Platform]:
+    """MariaDB and Redis, and a platform of which nothing is started yet."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         reaper = Reaper()
@@ -50,6 +50,13 @@ async def production(*, workers: int = 2) -> AsyncIterator[Platform]:
         )
         stack.callback(platform.stop)
         platform.run("migrate")
+        yield platform
+
+
+@asynccontextmanager
+async def production(*, workers: int = 2) -> AsyncIterator[Platform]:
+    """MariaDB, Redis, one server, `workers` workers and a scheduler, each a process."""
+    async with installed() as platform:
         platform.serve()
         platform.start("scheduler")
         for _ in range(workers):

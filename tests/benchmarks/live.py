@@ -1,159 +1,206 @@
-"""How long a committed event takes to its subscribers: events written at a steady rate, past the engine.
+"""How long a committed event takes to its subscribers, and what a delivery and a subscriber cost the server.
 
-A latency runs from the return of the database's commit in the publishing process to the frame's arrival in the
-client's event loop, so it holds the ring, the server's read, the execution, the encoding, and the client's own queue.
+A latency runs from the return of the database's commit in the publishing process to the frame's arrival in a client's
+process, so it holds the ring, the server's read, the execution, the encoding, and the client's own queue. A delivery
+is one event at one subscriber, whether it came in a frame of its own or with others.
 """
 
+import argparse
 import asyncio
 import os
 import resource
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
 from time import perf_counter
 from typing import Any
-from uuid import UUID
 
-import orjson
-from sqlalchemy.engine import make_url
-from websockets.asyncio.client import connect
+import httpx
 
-from app.domain.events import Outbox
-from app.domain.identity import utc_now
-from app.graphql.ids import parse_global
-from app.messaging.bell import Bell
-from app.messaging.delivery import Delivery
-from app.messaging.queue import JobQueue
-from app.store.database import Database
-from app.store.unit_of_work import UnitOfWork
-from tests.benchmarks.deployment import caller, production
+from app.graphql.ids import from_global, to_global
+from tests.benchmarks.deployment import installed
+from tests.benchmarks.publisher import Pair, publish
+from tests.benchmarks.subscribers import Plan, Tally, subscribe
 from tests.support.client import Api
 from tests.support.platform import Platform
 
-RATE = 50  # events a second
-EVENTS = 500
-WARM_UP = 50  # before what is counted: the first of everything compiles statements and fills caches
-SUBSCRIBERS = (1, 100)
-QUERY = "subscription($id: ID!) { playgroundEvents(playgroundId: $id) { cursor events { cursor at status message } } }"
-Deployment = Callable[[], AbstractAsyncContextManager[Platform]]
+SUBSCRIBERS = (1, 100, 1_000, 5_000, 10_000)
+RATE = 50.0  # events a second in all, where all follow one run; one a second for each, where each has a run of its own
+SECONDS = 10.0
+WARM_UP_SECONDS = 2.0  # before what is counted: the first of everything compiles statements and fills caches
+PATIENCE = 60.0
+PROCESSES = get_context("spawn")
 
 
-class Publisher:
-    """Writes events into a playground's log, in the way of every change of status."""
-
-    def __init__(self, *, database_url: str, redis_url: str) -> None:
-        self.bell, self.queue = Bell(url=redis_url), JobQueue(url=redis_url)
-        self._delivery = Delivery(queue=self.queue, bell=self.bell)
-        self.database = Database(url=make_url(database_url), deliver=self._deliver)
-        self.committed: dict[str, float] = {}
-        self._number = 0
-
-    async def _deliver(self, outbox: Outbox) -> None:
-        self.committed[str(self._number)] = perf_counter()
-        await self._delivery(outbox)
-
-    async def publish(self, playground_id: UUID, run_id: UUID, count: int) -> None:
-        begin = perf_counter()
-        for index in range(count):
-            self._number += 1
-
-            async def work(unit: UnitOfWork) -> None:
-                ledger = await unit.open_ledger(playground_id)
-                assert ledger is not None
-                ledger.record(run_id=run_id, status="RUNNING", at=utc_now(), message=str(self._number))
-
-            await self.database.write(work)
-            await asyncio.sleep(max(0.0, begin + (index + 1) / RATE - perf_counter()))
-
-    async def close(self) -> None:
-        await self.bell.close()
-        await self.queue.close()
-        await self.database.close()
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--subscribers", type=int, nargs="+", default=SUBSCRIBERS, help="how many, one row for each")
+    parser.add_argument("--shape", choices=("one", "own"), nargs="+", default=("one", "own"), help="whose run")
+    parser.add_argument("--rate", type=float, default=RATE, help="events a second on the one run")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each row is measured")
 
 
-async def listen(api: Api, playground: str, got: list[tuple[str, float]], ready: asyncio.Event) -> None:
-    """Note the arrival of every event; `ready` is set once the subscription is known to be on."""
-    url = api.base.replace("http", "ws", 1) + "/graphql"
-    async with connect(url, subprotocols=["graphql-transport-ws"], compression=None, ping_interval=None) as socket:
-        await socket.send(
-            orjson.dumps({"type": "connection_init", "payload": {"Authorization": f"Bearer {api.token}"}}).decode()
-        )
-        await socket.recv()
-        payload = {"query": QUERY, "variables": {"id": playground}}
-        await socket.send(orjson.dumps({"id": "1", "type": "subscribe", "payload": payload}).decode())
-        async for text in socket:
-            at = perf_counter()
-            message = orjson.loads(text)
-            if message["type"] == "next":
-                ready.set()
-                got += [(e["message"], at) for e in message["payload"]["data"]["playgroundEvents"]["events"]]
+@dataclass(kw_only=True, slots=True)
+class Received:
+    """The sum of several tallies."""
+
+    events: int = 0
+    frames: int = 0
+    arrivals: list[tuple[str, float]] = field(default_factory=list)
+    cpu_seconds: float = 0.0
+
+    def add(self, tally: Tally) -> None:
+        self.events += tally.events
+        self.frames += tally.frames
+        self.arrivals += tally.arrivals
+        self.cpu_seconds = tally.cpu_seconds
 
 
-async def measure(platform: Platform, api: Api, publisher: Publisher, subscribers: int) -> dict[str, float]:
-    playground = await api.playground(f"live {subscribers}")
-    await api.task(playground, "only")
-    run = (await api.run_to_end(playground))["id"]
-    ids = [parse_global(value)[1] for value in (playground, run)]
-    assert ids[0] is not None
-    assert ids[1] is not None
-    arrivals: list[list[tuple[str, float]]] = [[] for _ in range(subscribers)]
-    readies = [asyncio.Event() for _ in range(subscribers)]
-    tasks = [
-        asyncio.create_task(listen(api, playground, got, ready)) for got, ready in zip(arrivals, readies, strict=True)
-    ]
-    while not all(ready.is_set() for ready in readies):
-        await publisher.publish(ids[0], ids[1], 1)
-    await publisher.publish(ids[0], ids[1], WARM_UP)
-    server = platform.processes[0].pid
-    cpu_before = cpu_seconds(server)
-    publisher.committed.clear()
-    begin = perf_counter()
-    await publisher.publish(ids[0], ids[1], EVENTS)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What takes part in one row; the connections lead to processes of their own."""
+
+    server: int
+    subscribers: Connection
+    publisher: Connection
+
+    async def published(self, pairs: Sequence[Pair], rate: float, seconds: float) -> dict[str, float]:
+        self.publisher.send((pairs, rate, seconds))
+        return await asyncio.to_thread(self.publisher.recv)
+
+    async def received(self, count: int) -> Received:
+        """Everything that came since the last time, once it is all there."""
+        got, begin = Received(), perf_counter()
+        while got.events < count:
+            if perf_counter() - begin > PATIENCE:
+                break
+            await asyncio.sleep(0.3)
+            self.subscribers.send(None)
+            got.add(await asyncio.to_thread(self.subscribers.recv))
+        if got.events != count:
+            raise AssertionError(f"{got.events} deliveries in place of {count}")
+        return got
+
+
+async def measure(
+    parts: Parts, pairs: Sequence[Pair], subscribers: int, *, rate: float, seconds: float
+) -> dict[str, float]:
+    each = subscribers // len(pairs)  # of one run's subscribers
+    await parts.published(pairs, rate, WARM_UP_SECONDS)
+    clients = (await parts.received(round(rate * WARM_UP_SECONDS) * each)).cpu_seconds
+    before, begin = cpu_seconds(parts.server), perf_counter()
+    committed = await parts.published(pairs, rate, seconds)
     took = perf_counter() - begin
-    last = str(publisher._number)
-    async with asyncio.timeout(30):
-        while not all(got and got[-1][0] == last for got in arrivals):  # noqa: ASYNC110 - nothing is timed by it
-            await asyncio.sleep(0.01)
-    cpu = cpu_seconds(server) - cpu_before
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    latencies = sorted(
-        at - publisher.committed[name] for got in arrivals for name, at in got if name in publisher.committed
-    )
-    if len(latencies) != EVENTS * subscribers:
-        raise AssertionError(f"{len(latencies)} deliveries in place of {EVENTS * subscribers}")
+    got = await parts.received(round(rate * seconds) * each)
+    lasted, cpu = perf_counter() - begin, cpu_seconds(parts.server) - before
+    latencies = sorted(at - committed[message] for message, at in got.arrivals)
     return {
         "p50 ms": latencies[len(latencies) // 2] * 1000,
         "p99 ms": latencies[len(latencies) * 99 // 100] * 1000,
-        "events/s": EVENTS / took,
-        "server cores": cpu / took,
+        "deliveries/s": got.events / took,
+        "events/frame": got.events / got.frames,
+        "us/delivery": cpu / got.events * 1e6,
+        "us/frame": cpu / got.frames * 1e6,
+        "server cores": cpu / lasted,
+        "client cores": (got.cpu_seconds - clients) / lasted,
     }
+
+
+async def row(
+    platform: Platform, api: Api, shape: str, subscribers: int, options: argparse.Namespace
+) -> dict[str, float]:
+    """One server process for each row, so that none measures what another has left."""
+    server = platform.serve()
+    await until_serving(api)
+    playground = await api.playground(f"live {shape} {subscribers} {server.pid}")
+    await api.task(playground, "never taken up")
+    run = await api.start(playground)
+    pair = Pair(playground_id=from_global("Playground", playground), run_id=from_global("Run", run))
+    environment = platform.environment
+    addresses = environment["DATA_PHANTOM__META_STORE__URL"], environment["DATA_PHANTOM__REDIS__URL"]
+    with process(publish, *addresses) as publisher:
+        pairs, rate = [pair], options.rate
+        if shape == "own":
+            publisher.send((pair, subscribers))
+            pairs, rate = await asyncio.to_thread(publisher.recv), float(subscribers)
+        runs = [to_global("Run", each.run_id) for each in pairs] if shape == "own" else [run] * subscribers
+        await warm(platform, api, run)
+        empty = resident_kb(server.pid)
+        with process(subscribe, Plan(port=platform.port, token=api.token or "", runs=runs)) as crowd:
+            await asyncio.to_thread(crowd.recv)
+            parts = Parts(server=server.pid, subscribers=crowd, publisher=publisher)
+            load = os.getloadavg()[0]
+            figures = await measure(parts, pairs, subscribers, rate=rate, seconds=options.seconds)
+            figures |= {"kB/subscriber": (resident_kb(server.pid) - empty) / subscribers, "load": load}
+    platform.stop()
+    platform.processes.clear()
+    return figures
+
+
+async def warm(platform: Platform, api: Api, run: str) -> None:
+    """What the first subscriber costs is not counted as every subscriber's."""
+    with process(subscribe, Plan(port=platform.port, token=api.token or "", runs=[run] * 20)) as crowd:
+        await asyncio.to_thread(crowd.recv)
+
+
+async def until_serving(api: Api) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await api.post("{ __typename }")
+            except httpx.HTTPError:
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+@contextmanager
+def process(work: Any, *values: Any) -> Iterator[Connection]:
+    """A process that hears and answers over a connection, and ends when that is closed."""
+    ours, theirs = PROCESSES.Pipe()
+    started = PROCESSES.Process(target=work, args=(*values, theirs), daemon=True)
+    started.start()
+    theirs.close()
+    try:
+        yield ours
+    finally:
+        ours.close()
+        started.join(10)
+        started.kill()
 
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process so far, from Linux's /proc."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:  # noqa: PTH123 - a file of the kernel
-        fields = file.read().rpartition(")")[2].split()
-    ticks = int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def everything() -> dict[str, dict[str, float]]:
+def resident_kb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return float(status.partition("VmRSS:")[2].split()[0])
+
+
+async def everything(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     rows: dict[str, dict[str, float]] = {}
-    async with production(workers=1) as platform, AsyncExitStack() as stack:
-        api = await caller(platform, "bench")
-        stack.push_async_callback(api.close)
-        publisher = Publisher(
-            database_url=platform.environment["DATA_PHANTOM__META_STORE__URL"],
-            redis_url=platform.environment["DATA_PHANTOM__REDIS__URL"],
-        )
-        stack.push_async_callback(publisher.close)
-        for subscribers in SUBSCRIBERS:
-            rows[f"{subscribers} subscribers"] = await measure(platform, api, publisher, subscribers)
+    async with installed() as platform:
+        server = platform.serve()
+        api = Api(platform.base)
+        await until_serving(api)
+        await api.sign_up("bench")
+        server.terminate()
+        server.wait()
+        platform.processes.clear()
+        for shape in options.shape:
+            for subscribers in options.subscribers:
+                name = f"{subscribers:,} on " + ("one run" if shape == "one" else "runs of their own")
+                rows[name] = await row(platform, api, shape, subscribers, options)
+        await api.close()
     return rows
 
 
-def main() -> dict[str, Any]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard) if hard > soft else (soft, hard))
-    return {"unit": "commit to client", "rows": asyncio.run(everything())}
+def main(options: argparse.Namespace) -> dict[str, Any]:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return {"unit": "commit to client", "rows": asyncio.run(everything(options))}

@@ -24,7 +24,7 @@ from app.graphql.scalars import BigInt
 from app.models import Reconciliation as ReconciliationRow
 from app.models import ReconciliationEvent as EventRow
 from app.models import ReconciliationRun as RunRow
-from app.services.live import Batch, Encoded
+from app.services.following import Batch, Encoded
 from app.services.reconciliations import mapping_of, options_of
 
 MAX_SAMPLES = 100

@@ -24,7 +24,7 @@ from app.models import LogLine as LogLineRow
 from app.models import Run as RunRow
 from app.models import TaskRun as TaskRunRow
 from app.outputs.base import PreviewTable
-from app.services.live import Batch, Encoded
+from app.services.following import Batch, Encoded
 
 Limit = Annotated[int, strawberry.argument(description="How many rows, at most 1000.")]
 MAX_PREVIEW = 1000

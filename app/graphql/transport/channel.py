@@ -15,6 +15,8 @@ class Channel(Protocol):
     decoded first and encoded again.
     """
 
+    kind: str
+
     @property
     def backlog_bytes(self) -> int: ...
 
@@ -22,6 +24,12 @@ class Channel(Protocol):
     def is_congested(self) -> bool: ...
 
     def write(self, text: bytes) -> None: ...
+
+    def framed(self, text: bytes) -> bytes:
+        """Gives a message in the form that `offer` takes, the same for all channels of a kind."""
+
+    def offer(self, frame: bytes) -> bool:
+        """Sends it unless the channel is congested; on a closed one it is dropped, and that is no congestion."""
 
     def close(self, code: int, reason: str) -> None: ...
 
@@ -39,6 +47,7 @@ def channel_of(scope: Scope, send: Send) -> Channel:
 class AsgiChannel:
     """A channel over ASGI's send: one task writes what was queued, in order."""
 
+    kind = "asgi"
     HIGH_WATER_BYTES = 65_536
 
     def __init__(self, send: Send) -> None:
@@ -61,6 +70,15 @@ class AsgiChannel:
         if self.backlog_bytes > self.HIGH_WATER_BYTES:
             self._room.clear()
         self._queue.put_nowait(text)
+
+    def framed(self, text: bytes) -> bytes:
+        return text
+
+    def offer(self, frame: bytes) -> bool:
+        if self.is_congested:
+            return False
+        self.write(frame)
+        return True
 
     def close(self, code: int, reason: str) -> None:
         if not self._is_closed:

@@ -14,7 +14,7 @@ from strawberry.execution import optimized_is_awaitable
 from app.graphql.transport.documents import DocumentCache, DocumentDesk, PreparedOperation, Refusal
 from app.graphql.transport.limits import Limits
 from app.graphql.transport.masking import ErrorMask
-from app.graphql.transport.streams import EventStream, sharing_key
+from app.graphql.transport.streams import EventStream, Form, sharing_key
 
 Answer = dict[str, Any]
 ContextFactory = Callable[[], Any]
@@ -48,7 +48,7 @@ class GraphQLExecutor:
         cache = DocumentCache(max_entries=cache_entries, max_bytes=cache_bytes)
         self._desk = DocumentDesk(schema=self._schema, limits=limits or Limits(), mask=self._mask, cache=cache)
         self._constant_answers: WeakKeyDictionary[PreparedOperation, Answer] = WeakKeyDictionary()
-        self._rendering: set[asyncio.Task[bytes]] = set()
+        self._rendering: set[asyncio.Task[Form]] = set()
 
     @property
     def mask(self) -> ErrorMask:

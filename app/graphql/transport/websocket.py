@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -35,7 +35,7 @@ from app.graphql.transport.messages import (
     pong,
 )
 from app.graphql.transport.requests import GraphQLRequest
-from app.graphql.transport.streams import StreamFailedError
+from app.graphql.transport.streams import Form, StreamFailedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,12 +238,8 @@ class _Session:
         )
         if isinstance(stream, Refusal):
             return stream.errors
-        channel, prefix = self._channel, next_prefix(id_)
         try:
-            async for payload in stream:
-                while channel.is_congested:
-                    await self._drains()
-                channel.write(prefix + payload + b"}")
+            await stream.run(_Outlet(channel=self._channel, id_=id_, drains=self._drains))
         finally:
             await stream.aclose()
         return []
@@ -291,3 +287,31 @@ class _Session:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class _Outlet:
+    """One operation's way to its client: ready frames, and the wait for one that reads slowly."""
+
+    __slots__ = ("_channel", "_drains", "_failure", "_key", "_prefix")
+
+    def __init__(self, *, channel: Channel, id_: str, drains: Callable[[], Awaitable[None]]) -> None:
+        self._channel = channel
+        self._drains = drains
+        self._prefix = next_prefix(id_)
+        self._key = (channel.kind, id_)
+        self._failure: StreamFailedError | None = None
+
+    def tell(self, form: Form) -> bool:
+        if isinstance(form, StreamFailedError):
+            self._failure = form
+            return False
+        return self._channel.offer(form.frame(self._key, self._frame))
+
+    async def ready(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        while self._channel.is_congested:
+            await self._drains()
+
+    def _frame(self, text: bytes) -> bytes:
+        return self._channel.framed(self._prefix + text + b"}")
