@@ -228,7 +228,10 @@ def make_worker(
 
     def entry(name: JobName, handler: Handler) -> Function:
         async def run(_context: dict[str, Any], playground: str | None, *ids: str) -> None:
-            await handler(None if playground is None else UUID(hex=playground), [UUID(hex=id_) for id_ in ids])
+            try:
+                await handler(None if playground is None else UUID(hex=playground), [UUID(hex=id_) for id_ in ids])
+            except asyncio.CancelledError:  # this worker is being stopped; arq would tell of it as of a failure
+                log.info("job.handed_over", name=str(name), count=len(ids))
 
         return func(
             run,  # type: ignore[arg-type]  # arq's protocol wants *args
