@@ -12,12 +12,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.context import ProcessContext
 from app.domain.identity import new_id, utc_now
+from app.services.discards import DiscardService
 from app.services.healing import HealingService
 from app.services.health import SCHEDULER
 from app.services.held_work import HeldWork
 from app.services.leases import Lease
 from app.services.progress import Progress
 from app.services.recovery import RecoveryService
+from app.services.retention import RetentionService
 from app.services.schedules import ScheduleService
 from app.store.database import DatabaseAwayError
 
@@ -26,6 +28,7 @@ SWEEP_INTERVAL = timedelta(seconds=1)
 # or without it, and a clock that was set, or a laptop that slept, does no harm.
 LONGEST_SLEEP = timedelta(seconds=1)
 SHORTEST_SLEEP = timedelta(milliseconds=20)  # while a playground that is due is locked by somebody else
+CLEAR_INTERVAL = timedelta(seconds=30)
 UNFINISHED = timedelta(days=2)  # an output that nobody has written to for so long belongs to a process that is gone
 
 log = structlog.get_logger()
@@ -54,6 +57,14 @@ class SchedulerProcess:
         self._healing = HealingService(
             database=process.database, grace=concurrency.execution_grace, turn=partial(self._progress.turn, "heal")
         )
+        self._retention = RetentionService(
+            database=process.database, rules=settings.retention.rules, turn=partial(self._progress.turn, "prune")
+        )
+        self._prune_interval = settings.retention.interval
+        self._discards = DiscardService(
+            database=process.database, outputs=process.outputs, turn=partial(self._progress.turn, "clear")
+        )
+        self._database = process.database
         self._lease = Lease(
             database=process.database,
             bell=process.bell,
@@ -68,7 +79,13 @@ class SchedulerProcess:
     async def running(self) -> AsyncIterator[None]:
         await self._lease.register()
         await self._outputs.discard_partial(older_than=UNFINISHED)
-        loops: dict[str, Turn] = {"fire": self._fire, "sweep": self._sweep, "heal": self._heal}
+        loops: dict[str, Turn] = {
+            "fire": self._fire,
+            "sweep": self._sweep,
+            "heal": self._heal,
+            "prune": self._prune,
+            "clear": self._clear,
+        }
         tasks = [asyncio.create_task(self._go_round(name, turn), name=name) for name, turn in loops.items()]
         tasks.append(asyncio.create_task(self._lease.keep(), name="scheduler lease"))
         try:
@@ -109,3 +126,14 @@ class SchedulerProcess:
     async def _heal(self) -> timedelta:
         await self._healing.heal()
         return self._heal_interval
+
+    async def _prune(self) -> timedelta:
+        async with self._database.read() as unit:
+            first = await unit.workers.first(kind=SCHEDULER)
+        if first == self._id:  # one is enough; where two prune, neither harms the other
+            await self._retention.prune()
+        return self._prune_interval
+
+    async def _clear(self) -> timedelta:
+        await self._discards.clear()
+        return CLEAR_INTERVAL

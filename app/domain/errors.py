@@ -16,6 +16,7 @@ class ErrorCode(StrEnum):
     EXPIRED = "EXPIRED"
     TOO_LARGE = "TOO_LARGE"
     UNAVAILABLE = "UNAVAILABLE"
+    PRUNED = "PRUNED"
 
 
 class DomainError(Exception):
@@ -67,6 +68,10 @@ class TooLargeError(DomainError):
 
 class UnavailableError(DomainError):
     code = ErrorCode.UNAVAILABLE
+
+
+class PrunedError(DomainError):
+    code = ErrorCode.PRUNED
 
 
 class ForbiddenError(Exception):

@@ -118,4 +118,5 @@ _describe(
     EXPIRED="The token or link does not work any more.",
     TOO_LARGE="The value is longer, or there are more of them, than is taken.",
     UNAVAILABLE="A part of the platform that is needed does not answer now.",
+    PRUNED="What was asked for was deleted by the rules of retention.",
 )

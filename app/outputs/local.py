@@ -20,6 +20,7 @@ from app.outputs.base import PreviewTable
 from app.outputs.locations import attempt_location, check_location
 from app.outputs.preview import preview_file
 
+MOVE_TRIES = 5
 _READ_BYTES = 256 * 1024
 _HELD_BYTES = 256 * 1024
 _ROWS_AT_ONCE = 5_000  # bounds the text that is held beside the rows themselves
@@ -106,7 +107,7 @@ class LocalOutputStore:
 
     async def delete(self, prefix: str) -> None:
         path = self._path(prefix)
-        await asyncio.to_thread(_remove, path)
+        await asyncio.to_thread(_remove, path, self._root)
 
     async def discard_partial(self, *, older_than: timedelta) -> int:
         """Remove what killed processes left unfinished; gives how many files that were."""
@@ -122,7 +123,10 @@ class LocalOutputStore:
     def _existing(self, location: str) -> Path:
         path = self._path(location)
         if not path.is_file():
-            raise NotFoundError(f"There is no output at {location!r}; it may have been deleted.", path=("location",))
+            raise NotFoundError(
+                f"There is no output at {location!r}; it was deleted, or pruned by the rules of retention.",
+                path=("location",),
+            )
         return path
 
 
@@ -244,8 +248,15 @@ def _sync(file: BinaryIO) -> None:
 
 
 def _move_into_place(partial: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial.replace(target)
+    for attempt in range(1, MOVE_TRIES + 1):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.replace(target)
+        except FileNotFoundError:  # a deletion has just taken the folder for one that stays empty
+            if attempt == MOVE_TRIES or not partial.exists():
+                raise
+        else:
+            return
 
 
 def _adopt(source: Path, partial: Path) -> None:
@@ -259,12 +270,18 @@ def _adopt(source: Path, partial: Path) -> None:
         source.unlink()
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path, root: Path) -> None:
+    """Remove what lies there, and the folders above it that are left empty."""
     with suppress(FileNotFoundError, NotADirectoryError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
+    with suppress(OSError):  # one that is not empty
+        for folder in path.parents:
+            if folder == root:
+                return
+            folder.rmdir()
 
 
 def _remove_older(folder: Path, before: float) -> int:

@@ -11,11 +11,32 @@ _LONGEST = 1_024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,199}")
 
 
+def run_location(*, started_at: datetime, playground_id: UUID, run_id: UUID) -> str:
+    """The folder of a run's attempts that were started on this day: `<date>/<playground>/<run>`, in UTC."""
+    return f"{started_at.astimezone(UTC):%Y-%m-%d}/{playground_id}/{run_id}"
+
+
 def attempt_location(
     *, started_at: datetime, playground_id: UUID, run_id: UUID, task_run_id: UUID, attempt: int
 ) -> str:
-    """The folder of one attempt: `<date>/<playground>/<run>/<task>/<attempt>`, by the run's start in UTC."""
-    return f"{started_at.astimezone(UTC):%Y-%m-%d}/{playground_id}/{run_id}/{task_run_id}/{attempt}"
+    """The folder of one attempt: `<date>/<playground>/<run>/<task>/<attempt>`, by the attempt's start in UTC."""
+    run = run_location(started_at=started_at, playground_id=playground_id, run_id=run_id)
+    return f"{run}/{task_run_id}/{attempt}"
+
+
+def differences_location(reconciliation_run_id: UUID) -> str:
+    """The folder of what a comparison has written."""
+    return f"reconciliations/{reconciliation_run_id.hex}"
+
+
+def run_of(location: str) -> str:
+    """The folder of the run whose attempt wrote to this location."""
+    return "/".join(location.split("/")[:3])
+
+
+def writer_of(location: str) -> UUID:
+    """The task run that wrote to this location; others may have carried it over."""
+    return UUID(location.split("/")[3])
 
 
 def check_location(location: str) -> str:

@@ -19,9 +19,11 @@ from app.domain.reconciliation.options import Thresholds
 from app.domain.status import ReconciliationStatus
 from app.models import ReconciliationRun, TaskRun
 from app.outputs.base import OutputStore
+from app.outputs.locations import differences_location
 from app.services.comparison_process import ComparisonRequest, SideFile
 from app.services.held_work import HeldWork
 from app.services.reconciliations import mapping_of, options_of
+from app.services.runs import refuse_pruned
 from app.store.database import Database, DatabaseAwayError
 from app.store.unit_of_work import UnitOfWork
 
@@ -120,7 +122,7 @@ class ComparisonService:
             rows = {row.id: row for row in await unit.runs.task_runs([run.left_task_run_id, run.right_task_run_id])}
             runs = {row.id: row.number for row in await unit.runs.get_many([row.run_id for row in rows.values()])}
         left, right = rows[run.left_task_run_id], rows[run.right_task_run_id]
-        location = f"reconciliations/{run.id.hex}/differences.csv"
+        location = f"{differences_location(run.id)}/differences.csv"
         await asyncio.to_thread(self._spill_dir.mkdir, parents=True, exist_ok=True)
         async with self._outputs.stage(location) as path:
             request = ComparisonRequest(
@@ -142,6 +144,7 @@ class ComparisonService:
         return self._success(news["result"], location, await self._outputs.size(location), stale(left, right, runs))
 
     def _file(self, side: str, row: TaskRun) -> SideFile:
+        refuse_pruned(row)
         path = None if row.output_location is None else self._outputs.local_path(row.output_location)
         if path is None:
             raise UnavailableError(f"The {side} output is not on this machine.")

@@ -81,11 +81,11 @@ class PlaygroundService:
 
         Raises: NotFoundError; ConflictError while a run is on.
         """
-        locations: Sequence[str] = ()
+        folders: set[str] = set()
         tried = False
 
         async def work(unit: UnitOfWork) -> None:
-            nonlocal locations, tried
+            nonlocal folders, tried
             ledger = await unit.open_ledger(playground_id)
             if ledger is None and tried:
                 return  # this very deletion was committed, and the connection lost before it was told
@@ -94,11 +94,15 @@ class PlaygroundService:
             if ledger.playground.active_run_id is not None:
                 raise ConflictError("A run of this playground is on; cancel it, or wait for its end, then delete.")
             locations = await unit.playgrounds.output_locations(playground_id)
+            folders = {
+                "/".join(location.split("/")[:2]) for location in locations
+            }  # a playground's of a day, or a run's
+            await unit.discards.add(folders, at=utc_now())  # for the scheduler, where this process is killed
             await unit.playgrounds.delete(playground_id)
             tried = True
 
         await self._database.write(work)
-        for folder in {location.rpartition("/")[0] for location in locations}:
+        for folder in folders:
             await self._outputs.delete(folder)
         await self._engines.forget(playground_id)
 

@@ -13,10 +13,11 @@ from app.domain.reconciliation.mapping import ColumnMapping, check_mapping
 from app.domain.reconciliation.options import PassRule, ReconciliationMethod, ReconciliationOptions
 from app.domain.status import ReconciliationStatus, TaskRunStatus
 from app.models import Reconciliation, ReconciliationEvent, ReconciliationRun, Task, TaskRun
+from app.outputs.locations import differences_location
 from app.services.following import Place
 from app.services.live import Feeds, Following
 from app.services.playgrounds import not_found
-from app.services.runs import MAX_KEY
+from app.services.runs import MAX_KEY, refuse_pruned
 from app.store.database import Database
 from app.store.pages import Page, PageRequest
 from app.store.unit_of_work import UnitOfWork
@@ -109,6 +110,8 @@ class ReconciliationService:
                 return  # this very deletion was committed, and the connection lost before it was told
             pair = await _found(unit, viewer, reconciliation_id)
             await unit.open_ledger(pair.playground_id)  # a comparison that is being launched comes first, or not at all
+            runs = await unit.reconciliations.ids_of_runs(reconciliation_id)
+            await unit.discards.add([differences_location(run_id) for run_id in runs], at=utc_now())
             await unit.reconciliations.delete(reconciliation_id)
             tried = True
 
@@ -298,4 +301,5 @@ async def _output(unit: UnitOfWork, task_id: UUID, task_run_id: UUID | None, *, 
         raise NotFoundError(f"This is no run of the {side} task.", path=path)
     if row.status is not TaskRunStatus.SUCCESS:
         raise ConflictError(f"This run of the {side} task has no output: it is {row.status}.", path=path)
+    refuse_pruned(row, path=path)
     return row

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.domain.dispatch import Pool
-from app.domain.errors import ConflictError, DomainError, IllegalStateError, InvalidError, NotFoundError
+from app.domain.errors import ConflictError, DomainError, IllegalStateError, InvalidError, NotFoundError, PrunedError
 from app.domain.events import Job, JobName, cancel_topic
 from app.domain.graph import through, topological_order
 from app.domain.identity import Viewer, new_id, utc_now
@@ -110,7 +110,7 @@ class RunService:
     async def by_output(self, viewer: Viewer, location: str) -> TaskRun:
         """The task run of the viewer whose output lies at `location`.
 
-        Raises: NotFoundError.
+        Raises: NotFoundError, PrunedError.
         """
         parts = location.split("/")
         try:
@@ -120,6 +120,7 @@ class RunService:
         row = None if task_run_id is None else await self.task_run(viewer, task_run_id)
         if row is None or row.output_location != location:
             raise not_found("output", path=("location",))
+        refuse_pruned(row, path=("location",))
         return row
 
     async def page(
@@ -322,6 +323,16 @@ async def _conflict(unit: UnitOfWork, ledger: Ledger) -> ConflictError:
     return ConflictError(
         f"Run{number} of this playground is on; wait for its end, or cancel it first.", path=("playgroundId",)
     )
+
+
+def refuse_pruned(task_run: TaskRun, *, path: tuple[str, ...] = ()) -> None:
+    """Raises: PrunedError where the file of its output was deleted by the rules of retention."""
+    if task_run.output_pruned_at is not None:
+        raise PrunedError(
+            f"This output of «{task_run.name}» was deleted on {task_run.output_pruned_at:%Y-%m-%d} by the rules of "
+            f"retention; run the task again.",
+            path=path,
+        )
 
 
 async def _row(unit: UnitOfWork, run_id: UUID) -> Run:

@@ -22,6 +22,7 @@ from app.settings.outputs import OutputsSettings
 from app.settings.production import production_faults, remarks
 from app.settings.reconciliation import ReconciliationSettings
 from app.settings.redis import DEFAULT_REDIS, RedisSettings
+from app.settings.retention import RetentionSettings
 from app.settings.secret_url import SecretUrl
 from app.settings.section import Section
 from app.settings.server import ServerSettings
@@ -41,6 +42,7 @@ class Settings(Section):
     redis: RedisSettings = Field(default_factory=RedisSettings)
     outputs: OutputsSettings = Field(default_factory=OutputsSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     # The key is `embedded`; the attribute leaves that name to the constructor below.
     embedded_engine: EmbeddedSettings = Field(default_factory=EmbeddedSettings, alias="embedded")
     graphql: GraphqlSettings = Field(default_factory=GraphqlSettings)

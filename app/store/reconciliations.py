@@ -70,6 +70,10 @@ class ReconciliationStore:
     async def runs(self, ids: Collection[UUID]) -> Sequence[ReconciliationRun]:
         return (await self._session.scalars(select(ReconciliationRun).where(ReconciliationRun.id.in_(ids)))).all()
 
+    async def ids_of_runs(self, reconciliation_id: UUID) -> Sequence[UUID]:
+        query = select(ReconciliationRun.id).where(ReconciliationRun.reconciliation_id == reconciliation_id)
+        return (await self._session.scalars(query)).all()
+
     async def run_by_idempotency_key(self, reconciliation_id: UUID, key: str) -> ReconciliationRun | None:
         return await self._session.scalar(
             select(ReconciliationRun).where(

@@ -8,11 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.events import Outbox
 from app.store.accounts import AccountStore
+from app.store.discards import DiscardStore
 from app.store.events import EventStore
 from app.store.ledger import Ledger, flush_all
 from app.store.logs import LogStore
 from app.store.playgrounds import PlaygroundStore
 from app.store.reconciliations import ReconciliationStore
+from app.store.retention import RetentionStore
 from app.store.runs import RunStore
 from app.store.stuck import StuckStore
 from app.store.tasks import TaskStore
@@ -51,6 +53,14 @@ class UnitOfWork:
     @cached_property
     def events(self) -> EventStore:
         return EventStore(session=self._session)
+
+    @cached_property
+    def retention(self) -> RetentionStore:
+        return RetentionStore(session=self._session)
+
+    @cached_property
+    def discards(self) -> DiscardStore:
+        return DiscardStore(session=self._session)
 
     @cached_property
     def logs(self) -> LogStore:

@@ -50,6 +50,12 @@ class WorkerStore:
     async def newest_heartbeat(self, *, kind: str) -> datetime | None:
         return await self._session.scalar(select(func.max(Worker.heartbeat_at)).where(Worker.kind == kind))
 
+    async def first(self, *, kind: str) -> UUID | None:
+        """The one that has been there the longest."""
+        return await self._session.scalar(
+            select(Worker.id).where(Worker.kind == kind).order_by(Worker.started_at, Worker.id).limit(1)
+        )
+
     async def dead(self, *, before: datetime) -> Sequence[Worker]:
         return (await self._session.scalars(select(Worker).where(Worker.heartbeat_at < before))).all()
 

@@ -12,6 +12,7 @@ from app.domain.errors import DomainError, ExpiredError
 from app.outputs.base import OutputStore
 from app.services.downloads import PATH, DownloadService
 
+GONE = "This file is not there any more: it was deleted, or pruned by the rules of retention."
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -23,9 +24,12 @@ def _download(downloads: DownloadService, outputs: OutputStore) -> Callable[[Req
     async def serve(request: Request) -> Response:
         try:
             download = downloads.resolve(request.path_params["token"])
-            size = await outputs.size(download.location)
         except DomainError as error:
             return PlainTextResponse(error.message, status_code=410 if isinstance(error, ExpiredError) else 404)
+        try:
+            size = await outputs.size(download.location)
+        except DomainError:  # the link is one of ours, so the file was there
+            return PlainTextResponse(GONE, status_code=410)
         headers = {
             "accept-ranges": "bytes",
             "content-disposition": f"attachment; filename*=UTF-8''{quote(download.filename, safe='')}",

@@ -25,6 +25,7 @@ from app.models import Run as RunRow
 from app.models import TaskRun as TaskRunRow
 from app.outputs.base import PreviewTable
 from app.services.following import Batch, Encoded
+from app.services.runs import refuse_pruned
 
 Limit = Annotated[int, strawberry.argument(description="How many rows, at most 1000.")]
 MAX_PREVIEW = 1000
@@ -76,6 +77,7 @@ class Output:
 
     @strawberry.field(description="The first rows; only the start of the file is read.")
     async def preview(self, info: Info, limit: Limit = 100) -> Preview:
+        refuse_pruned(self.row)
         return await preview_of(info, self.location, self.format, self.delimiter, limit)
 
     @strawberry.field(description="Where a browser gets the whole file, for an hour.")
