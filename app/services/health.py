@@ -8,7 +8,6 @@ from datetime import timedelta
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.domain.identity import utc_now
 from app.domain.tasks import TaskType
 from app.engines.base import Engine, EngineKind
 from app.engines.registry import EngineRegistry
@@ -113,7 +112,7 @@ class HealthService:
     async def _from_database(self) -> "_Facts | None":
         try:
             async with asyncio.timeout(PATIENCE), self._database.read() as unit:
-                at = utc_now()
+                at = await unit.workers.now()
                 workers = await unit.workers.count_alive(kind=WORKER, since=at - self._lease)
                 beat = await unit.workers.newest_heartbeat(kind=SCHEDULER)
                 due = await unit.playgrounds.most_overdue(at)

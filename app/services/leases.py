@@ -55,17 +55,13 @@ class Lease:
         self._news = asyncio.Event()
 
     async def register(self) -> None:
-        at = utc_now()
-
         async def work(unit: UnitOfWork) -> None:
-            if not await unit.workers.beat(self._worker_id, at=at):
+            if not await unit.workers.beat(self._worker_id):
                 await unit.workers.add(
                     id=self._worker_id,
                     host=socket.gethostname()[:255],
                     pid=os.getpid(),
                     kind=self._kind,
-                    started_at=at,
-                    heartbeat_at=at,
                 )
 
         await self._database.write(work)

@@ -42,13 +42,14 @@ class RecoveryService:
         at = utc_now()
         tasks, pairs = [await self._spans(name, at) for name in (JobName.EXECUTE_TASKS, JobName.RECONCILE)]
         async with self._database.read() as unit:
-            dead = [worker.id for worker in await unit.workers.dead(before=at - self._lease)]
+            silent_since = await unit.workers.now() - self._lease
+            dead = [worker.id for worker in await unit.workers.dead(before=silent_since)]
             jobs = [] if dead else await _stranded(unit, tasks=tasks, pairs=pairs)
         if dead or jobs:
 
             async def work(unit: UnitOfWork) -> int:
                 for worker_id in dead:
-                    await unit.workers.remove_silent(worker_id, before=at - self._lease)
+                    await unit.workers.remove_silent(worker_id, before=silent_since)
                 found = jobs or await _stranded(unit, tasks=tasks, pairs=pairs)  # with what the dead have left
                 unit.outbox.jobs.extend(found)
                 if dead:  # perhaps between a commit and its rings

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.status import TaskRunStatus
 from app.models import TaskRun, Worker
+from app.store.clock import database_now
 
 
 class WorkerStore:
@@ -18,12 +19,18 @@ class WorkerStore:
         self._session = session
 
     async def add(self, **values: Any) -> None:
-        await self._session.execute(insert(Worker).values(**values))
+        now = database_now()
+        await self._session.execute(insert(Worker).values(started_at=now, heartbeat_at=now, **values))
 
-    async def beat(self, worker_id: UUID, *, at: datetime) -> bool:
+    async def beat(self, worker_id: UUID) -> bool:
         """False where the worker was taken for dead and removed: it must register anew."""
-        result = await self._session.execute(update(Worker).where(Worker.id == worker_id).values(heartbeat_at=at))
+        beat = update(Worker).where(Worker.id == worker_id).values(heartbeat_at=database_now())
+        result = await self._session.execute(beat)
         return isinstance(result, CursorResult) and result.rowcount == 1
+
+    async def now(self) -> datetime:
+        """The clock that heartbeats are told by."""
+        return (await self._session.scalars(select(database_now()))).one()
 
     async def exists(self, worker_id: UUID) -> bool:
         return await self._session.scalar(select(Worker.id).where(Worker.id == worker_id)) is not None
