@@ -77,10 +77,11 @@ class ExecutionService:
 
     async def _execute(self, playground_id: UUID, task_run_id: UUID) -> None:
         try:
-            held = await self._claimed.submit(playground_id, task_run_id)
-            if held is None and self._limits:
-                held = await self._next.submit(None, None)
-            await self._carry(held)
+            with self._held.carrying():
+                held = await self._claimed.submit(playground_id, task_run_id)
+                if held is None and self._limits:
+                    held = await self._next.submit(None, None)
+                await self._carry(held)
         except DatabaseAwayError:
             log.warning("execution.claim_failed", task_run_id=task_run_id.hex)  # the sweeper sends the job again
         except Exception:  # one task's fault must not end those that came by the same job

@@ -80,6 +80,7 @@ class HeldWork:
     def __init__(self) -> None:
         self._held: dict[UUID, HeldTask] = {}
         self._comparisons: dict[UUID, asyncio.Event] = {}
+        self._carriers = 0
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -100,13 +101,25 @@ class HeldWork:
 
     def add(self, held: HeldTask) -> None:
         self._held[held.task_run.id] = held
-        self._empty.clear()
 
     def remove(self, held: HeldTask) -> None:
         if self._held.get(held.task_run.id) is held:
             del self._held[held.task_run.id]
-        if not self._held:
-            self._empty.set()
+
+    @contextmanager
+    def carrying(self) -> Iterator[None]:
+        """From the claim of some work to the end of the last that follows from it.
+
+        A claim that is on its way to the database is no work that is held yet, and will be in a moment.
+        """
+        self._carriers += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._carriers -= 1
+            if not self._carriers:
+                self._empty.set()
 
     @contextmanager
     def watching(self, reconciliation_run_id: UUID) -> Iterator[asyncio.Event]:
@@ -126,4 +139,5 @@ class HeldWork:
                 stop.set()
 
     async def until_empty(self) -> None:
+        """Wait until nothing is held, and nothing is about to be."""
         await self._empty.wait()

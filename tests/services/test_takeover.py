@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -236,6 +237,28 @@ async def test_a_worker_with_time_to_spare_ends_what_it_holds_and_takes_nothing_
     assert await bench.statuses(run) == {"a": SUCCESS, "b": QUEUED}
     await hand.execute((await bench.task_runs(run))["b"].id)
     assert bench.cluster.attempts_at("b") == 0
+
+
+async def test_a_worker_that_is_stopped_in_mid_claim_ends_what_it_has_claimed(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playground, _ = await bench.graph({"a": ""})
+    hand = await bench.hand()
+    run = await bench.launch(playground)
+    claim, claimed = hand.execution._claims.from_queue, asyncio.Event()
+
+    async def claim_slowly(*arguments: Any, **named: Any) -> Any:
+        found = await claim(*arguments, **named)
+        claimed.set()
+        await asyncio.sleep(0.1)  # it is about to be committed
+        return found
+
+    monkeypatch.setattr(hand.execution._claims, "from_queue", claim_slowly)
+    carrying = asyncio.create_task(hand.start(run))
+    await claimed.wait()
+    await hand.execution.hand_over(grace=timedelta(seconds=10))
+    assert await bench.statuses(run) == {"a": SUCCESS}
+    await carrying
 
 
 async def test_a_whole_worker_dies_and_another_goes_on_by_the_sweeper(bench: Workbench) -> None:
