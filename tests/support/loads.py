@@ -129,7 +129,7 @@ async def embedded(api: Api, playground: str) -> None:
     """Tasks that run in the worker itself, and die with it."""
     parents: tuple[str, ...] = ()
     for number in range(4):
-        query = f"SELECT count(*) AS n FROM range({number + 1} * 1000)"
+        query = f"SELECT count(*) AS n FROM UNNEST(sequence(1, {number + 1} * 1000)) AS t(i)"
         parents = (await api.task(playground, f"step {number}", query, parents, type="PRESTO"),)
 
 

@@ -1,6 +1,7 @@
 """Child processes of the tests: started on free ports, waited for, and gone however the tests end."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from tests.support import reaper
 
 _LOG_TAIL_BYTES = 4_000
+PORTS = range(15_000, 32_000)  # below Linux's ip_local_port_range
 
 
 class ProcessError(Exception):
@@ -19,10 +21,18 @@ class ProcessError(Exception):
 
 
 def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback that nobody listens on now.
+
+    It is none of those that the system gives to outgoing connections: one of these would soon be somebody's.
+    """
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Reaper:

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from itertools import pairwise
 from random import Random
 from time import monotonic
-from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -17,7 +16,7 @@ from tests.support.faults import FAULTS
 from tests.support.fragile import Fragile
 from tests.support.invariants import Records, read_records, violations
 from tests.support.loads import LOOK, TRIES, Load, Shape, cancelled, key_of, nap
-from tests.support.witness import Witness, all_told, witnessing
+from tests.support.witness import Witness, all_told, background, witnessing
 
 QUIET = 90.0  # seconds for everything to end once the faults have
 SCHEDULE = "mutation($i: UpdatePlaygroundInput!) { updatePlayground(input: $i) { errors { code message } } }"
@@ -140,19 +139,3 @@ class Soak:
         query = f"SELECT event_sequence FROM playground WHERE id = '{key_of(playground).hex}'"
         ((length,),) = self._fragile.facts(query)
         return int(length)
-
-
-@asynccontextmanager
-async def background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[list["asyncio.Task[None]"]]:
-    """Tasks that are cancelled at the end of the block; one that has failed by then fails it."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        yield tasks
-    finally:
-        failed = [task.exception() for task in tasks if task.done() and not task.cancelled()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for error in failed:
-        if error is not None:
-            raise error

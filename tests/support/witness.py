@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -53,6 +53,8 @@ class Witness:
 
     async def _listen(self, socket: Socket) -> None:
         async for payload in socket.subscribe(PLAYGROUND_EVENTS, id=self.playground, after=self._cursor):
+            if payload.get("errors"):  # a hole in what it was told: it asks again, from before
+                raise RefusedError(payload["errors"])
             batch = payload["data"]["playgroundEvents"]
             self.events += batch["events"]
             self._cursor = batch["cursor"]
@@ -85,13 +87,24 @@ def _key(node: dict[str, str] | None) -> Any:
 async def witnessing(api: Api, playgrounds: Sequence[str]) -> AsyncIterator[list[Witness]]:
     """A witness to each playground."""
     witnesses = [Witness(api, playground) for playground in playgrounds]
-    tasks = [asyncio.create_task(witness.follow(), name="witness") for witness in witnesses]
-    try:
+    async with background(*(witness.follow() for witness in witnesses)):
         yield witnesses
+
+
+@asynccontextmanager
+async def background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[list["asyncio.Task[None]"]]:
+    """Tasks that are cancelled at the end of the block; one that has failed by then fails it."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield tasks
     finally:
+        failed = [task.exception() for task in tasks if task.done() and not task.cancelled()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    for error in failed:
+        if error is not None:
+            raise error
 
 
 async def all_told(witnesses: Sequence[Witness], lengths: Sequence[int], *, seconds: float) -> None:

@@ -27,7 +27,7 @@ from app.engines.base import (
 )
 from app.engines.embedded.catalogue import Catalogue, Version
 from app.engines.embedded.databases import Databases
-from app.engines.embedded.failures import failure_of
+from app.engines.embedded.failures import FULL, failure_of
 from app.engines.embedded.job import CancelledJobError, Job
 from app.engines.embedded.memory import Memory
 from app.engines.embedded.results import CsvResult, Layout, with_delimiter
@@ -169,7 +169,7 @@ class EmbeddedSqlEngine:
             job.fail(failure_of(error))
         except OSError as error:
             message = f"A file could not be read or written: {error.strerror or error}"
-            job.fail(TransientEngineError(message, code="IO_ERROR"))
+            job.fail(TransientEngineError(message, code="STORAGE" if error.errno in FULL else "IO_ERROR"))
         except Exception as error:  # the thread's edge: a job that never ends would be worse
             logging.getLogger(__name__).exception(
                 "embedded job failed", extra={"task_run_id": str(job.work.task_run_id)}

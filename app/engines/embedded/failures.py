@@ -1,12 +1,16 @@
 """DuckDB's exceptions as the engine's failures: wrong texts, data that does not fit, a machine in trouble."""
 
+import os
 import re
+from errno import EDQUOT, EFBIG, ENOSPC
 
 import duckdb
 
 from app.engines.base import EngineError, TerminalEngineError, TransientEngineError
 
+FULL = (ENOSPC, EDQUOT, EFBIG)
 _MISSING_FUNCTION = re.compile(r"Function with name \"?(\w+)\"? (?:does not exist|is not)")
+_FULL = re.compile("|".join(re.escape(os.strerror(number)) for number in FULL))  # DuckDB gives the system's words
 _PHANTOM = re.compile(r"phantom_", re.IGNORECASE)
 
 
@@ -22,6 +26,8 @@ def failure_of(error: duckdb.Error) -> EngineError:  # noqa: PLR0911 - one retur
             return TerminalEngineError(f"Refused: {message}", code="REFUSED")
         case duckdb.FatalException() | duckdb.InternalException():
             return TransientEngineError(f"The embedded engine failed and was restarted: {message}", code="ENGINE_ERROR")
+        case duckdb.IOException() if _FULL.search(message):
+            return TransientEngineError(f"There is no room for the query's rows: {message}", code="STORAGE")
         case duckdb.IOException():
             return TransientEngineError(f"A file could not be read or written: {message}", code="IO_ERROR")
         case duckdb.CatalogException():
