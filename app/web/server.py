@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -78,6 +79,7 @@ class WebServer:
 
     async def start(self) -> None:
         """Returns once connections are accepted; raises ServerStartError."""
+        _permit_many_connections()
         sockets = await _listen(self._host, self._port)
         self._port = sockets[0].getsockname()[1]
         self._serving = asyncio.create_task(self._serve(sockets))
@@ -129,6 +131,13 @@ def server_config(app: ASGIApp, *, graceful_seconds: int = 10, trusted_proxies: 
         forwarded_allow_ips=list(trusted_proxies),
         timeout_graceful_shutdown=graceful_seconds,
     )
+
+
+def _permit_many_connections() -> None:
+    """A process may have as many open files as the system permits it; what it starts with is often 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS names a limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _listen(host: str, port: int) -> list[socket.socket]:

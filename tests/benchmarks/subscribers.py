@@ -23,6 +23,7 @@ ROUND_SECONDS = 0.25  # in which every socket is emptied once
 PORTS_OF_AN_ADDRESS = 20_000
 EVENT = b'"message"'
 PATIENCE = 60.0
+PING_SECONDS = 20.0  # in which the server wants an answer
 TEXT, PING = 0x81, 0x89
 HANDSHAKE = (
     "GET /graphql HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -117,7 +118,7 @@ class Crowd:
     def connect(self) -> None:
         """Open every socket, and return once each has been told its run's first event."""
         runs = self._plan.runs
-        step = max(1, len(runs) // SAMPLE)
+        step, looked = max(1, len(runs) // SAMPLE), perf_counter()
         for begin in range(0, len(runs), AT_A_TIME):
             numbers = range(begin, min(begin + AT_A_TIME, len(runs)))
             opened = [self._open(number) for number in numbers]
@@ -132,6 +133,10 @@ class Crowd:
                 if subscriber.is_sampled:
                     self._by_descriptor[connection.fileno()] = subscriber
                     self._sample.register(connection.fileno(), select.EPOLLIN)
+            if perf_counter() > looked + PING_SECONDS / 4:  # those who are on already have to answer pings meanwhile
+                looked = perf_counter()
+                for each in self._all:
+                    each.read()
         self.tally()
 
     def _open(self, number: int) -> socket.socket:

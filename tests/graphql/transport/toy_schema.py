@@ -1,7 +1,7 @@
 """A small schema with everything that a transport can stumble over, and a source that many subscribe to."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,9 @@ from strawberry.file_uploads import Upload
 from strawberry.types import Info
 
 from app.domain.errors import ConflictError, ForbiddenError, UnauthenticatedError
+from app.graphql.transport.streams import Live
+from app.services.following import Batch
+from tests.services.test_live import Source
 
 
 @dataclass
@@ -26,6 +29,7 @@ class World:
     writes: list[str] = field(default_factory=list)
     topics: "dict[str, set[asyncio.Queue[Tick | None]]]" = field(default_factory=dict)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    source: Source = field(default_factory=Source)
 
     def publish(self, topic: str, tick: "Tick | None") -> None:
         for queue in self.topics.get(topic, set()):
@@ -77,6 +81,30 @@ class Tick:
     @strawberry.field
     def broken(self) -> str | None:
         raise RuntimeError("password=hunter2")
+
+
+@strawberry.type
+class Rows:
+    """What a live feed tells."""
+
+    cursor: str
+    numbers: list[int]
+    encoded: strawberry.Private[dict[Any, Any]]
+
+    @strawberry.field
+    def padding(self, info: ToyInfo, size: int = 0) -> str:
+        info.context.world.renderings += 1
+        return "x" * size
+
+    @strawberry.field
+    async def late(self, info: ToyInfo) -> int:
+        info.context.world.renderings += 1
+        await asyncio.sleep(0.001)
+        return self.numbers[0]
+
+    @classmethod
+    def of(cls, batch: Batch[int]) -> "Rows":
+        return cls(cursor=str(batch.cursor), numbers=list(batch.rows), encoded=batch.encoded)
 
 
 @strawberry.type
@@ -209,6 +237,10 @@ class Subscription:
             world.topics[topic].discard(queue)
             world.open_streams -= 1
             world.closed_streams += 1
+
+    @strawberry.subscription
+    def rows(self, info: ToyInfo, after: str | None = None) -> AsyncIterator[Rows]:
+        return Live(source=info.context.world.source.place(int(after or 0)), event_of=Rows.of)
 
     @strawberry.subscription
     async def flood(self, info: ToyInfo, size: int = 10_000) -> AsyncGenerator[str, None]:
