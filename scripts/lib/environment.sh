@@ -110,29 +110,63 @@ install_packages() {
 
 # install_debian "package package" "why": as root, or by sudo; says what it does.
 install_debian() {
-  local packages="$1" why="$2" log run=()
-  command -v apt-get >/dev/null ||
-    fail "$packages is missing, $why; and there is no apt-get here. Install it, and run $0 again."
-  if [ "$(id -u)" != 0 ]; then
-    if ! command -v sudo >/dev/null || ! { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
-      fail "$packages is missing, $why. As root, run" "" "    apt-get install --no-install-recommends $packages" "" \
-        "and then $0 again."
-    fi
-    run=(sudo)
-  fi
-  say "Installing Debian's $packages, $why${run[0]+ (by sudo)}."
+  local packages="$1" why="$2" log
+  find_apt "$packages" "$why"
+  say "Installing Debian's $packages, $why$APT_BY."
   log="$(mktemp)"
-  run+=(env DEBIAN_FRONTEND=noninteractive apt-get)
-  if [ -z "${APT_UPDATED:-}" ]; then
-    # A list that cannot be fetched matters only if a package is then not found.
-    "${run[@]}" -q update >"$log" 2>&1 || say "  (apt-get update had something to complain about; going on)"
-    APT_UPDATED=yes
-  fi
+  update_debian "$log"
   # shellcheck disable=SC2086  # the packages are words
-  if ! "${run[@]}" -q install -y --no-install-recommends $packages >>"$log" 2>&1 </dev/null; then
+  if ! "${APT[@]}" -q install -y --no-install-recommends $packages >>"$log" 2>&1 </dev/null; then
     cat "$log" >&2
     rm -f "$log"
     fail "apt-get could not install $packages: its own words stand above. Mend it, and run $0 again."
   fi
   rm -f "$log"
+}
+
+# unpack_debian package "why": its files in .venv/debian. Nothing is installed, so nothing that it serves is started.
+unpack_debian() {
+  local package="$1" why="$2" folder log
+  say "Unpacking Debian's $package into .venv, $why."
+  folder="$(mktemp -d)"
+  chmod 755 "$folder" # apt-get as root fetches by a user of its own
+  log="$folder/log"
+  if ! fetch_debian "$package" "$folder" >"$log" 2>&1; then
+    # Without a list of packages nothing is found; that alone wants root.
+    find_apt "$package" "$why"
+    update_debian "$log"
+    fetch_debian "$package" "$folder" >>"$log" 2>&1 || {
+      cat "$log" >&2
+      rm -rf "$folder"
+      fail "apt-get could not fetch $package: its own words stand above. Mend it, and run $0 again."
+    }
+  fi
+  dpkg-deb -x "$folder/${package}"_*.deb "$VENV/debian"
+  rm -rf "$folder"
+}
+
+fetch_debian() { (cd "$2" && apt-get -q download "$1"); }
+
+# Sets APT, as root or by sudo, and APT_BY, which says so.
+find_apt() {
+  local packages="$1" why="$2"
+  command -v apt-get >/dev/null ||
+    fail "$packages is missing, $why; and there is no apt-get here. Install it, and run $0 again."
+  APT=(env DEBIAN_FRONTEND=noninteractive apt-get)
+  APT_BY=""
+  if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null || ! { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+      fail "$packages is missing, $why. As root, run" "" "    apt-get install --no-install-recommends $packages" "" \
+        "and then $0 again."
+    fi
+    APT=(sudo "${APT[@]}")
+    APT_BY=" (by sudo)"
+  fi
+}
+
+# update_debian LOG: once. A list that cannot be fetched matters only if a package is then not found.
+update_debian() {
+  [ -z "${APT_UPDATED:-}" ] || return 0
+  "${APT[@]}" -q update >"$1" 2>&1 || say "  (apt-get update had something to complain about; going on)"
+  APT_UPDATED=yes
 }

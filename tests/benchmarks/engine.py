@@ -46,7 +46,8 @@ async def one(api: Api) -> str:
 
 
 async def chain(api: Api) -> str:
-    playground, parents = await api.playground("chain"), ()
+    playground = await api.playground("chain")
+    parents: tuple[str, ...] = ()
     for number in range(CHAIN):
         parents = (await api.task(playground, f"link {number}", parents=parents),)
     return playground

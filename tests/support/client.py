@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import ssl
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -41,12 +42,13 @@ class RefusedError(Exception):
 
 
 class Api:
-    """One caller of a running server."""
+    """One caller of a running server; `trust` is whose certificates are believed, where the address is an https one."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, *, trust: ssl.SSLContext | None = None) -> None:
         self.base = base
         self.token: str | None = None
-        self.http = httpx.AsyncClient(base_url=base, timeout=60)
+        self.http = httpx.AsyncClient(base_url=base, timeout=60, verify=trust or True)
+        self._trust = trust
 
     async def post(self, query: str, **variables: Any) -> dict[str, Any]:
         """The whole answer."""
@@ -99,7 +101,8 @@ class Api:
     @asynccontextmanager
     async def socket(self) -> AsyncIterator["Socket"]:
         url = self.base.replace("http", "ws", 1) + "/graphql"
-        async with connect(url, subprotocols=["graphql-transport-ws"], max_size=None, ping_interval=None) as raw:
+        protocols = ["graphql-transport-ws"]
+        async with connect(url, subprotocols=protocols, max_size=None, ping_interval=None, ssl=self._trust) as raw:
             socket = Socket(raw)
             await socket.init(self.token)
             reader = asyncio.create_task(socket.read())
