@@ -43,7 +43,7 @@ class Conclusion:
         if ledger is None:
             return [None] * len(ends)
         closing = [end for end in ends if not await self._retry(unit, ledger, end)]
-        held = [end for end in closing if await self._end(ledger, end)]
+        held = closing if closing and await self._end(ledger, closing) else []
         await record_attempts(unit, [(end.held, end.outcome) for end in held])
         for end in held:
             if end.outcome.status is TaskRunStatus.FAILED:
@@ -71,19 +71,21 @@ class Conclusion:
                 following[id(end)] = child
         return following
 
-    async def _end(self, ledger: Ledger, end: End) -> bool:
-        outcome = end.outcome
-        return await ledger.transition(
-            end.held.task_run,
-            outcome.status,
-            at=outcome.ended_at,
-            held_by=self._worker_id,
-            message=outcome.error_message,
-            ended_at=outcome.ended_at,
-            worker_id=None,
-            **error_columns(outcome),
-            **output_columns(outcome),
-        )
+    async def _end(self, ledger: Ledger, ends: Sequence[End]) -> bool:
+        """False where the only one was lost; of several, one that was lost has each be concluded alone."""
+        values = [
+            (
+                end.held.task_run,
+                {
+                    "status": end.outcome.status,
+                    "ended_at": end.outcome.ended_at,
+                    **error_columns(end.outcome),
+                    **output_columns(end.outcome),
+                },
+            )
+            for end in ends
+        ]
+        return await ledger.end_all(values, held_by=self._worker_id)
 
     async def _retry(self, unit: UnitOfWork, ledger: Ledger, end: End) -> bool:
         """Queue another attempt after a transient failure; True where the end is thereby dealt with."""

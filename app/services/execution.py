@@ -110,6 +110,7 @@ class ExecutionService:
         self._held.add(held)
         try:
             outcome = await self._attempts.run(held, attached=held.handle)
+            held.over = True
             return await self._end(held, outcome)
         except asyncio.CancelledError:
             await asyncio.shield(self._give_back(held))
@@ -188,7 +189,7 @@ class ExecutionService:
         """This process must go: what can be re-attached to is left running, the rest is queued anew."""
         task_run = held.task_run
         durable = held.handle is not None and held.handle.durable
-        if not durable:
+        if not durable and not held.over:
             await held.cancel_in_engine()
         await self._ended.settle()  # its end may be on its way already
 

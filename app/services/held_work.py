@@ -31,6 +31,7 @@ class HeldTask:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
     lost: bool = False
+    over: bool = False  # the attempt has come to its outcome, which may still be on its way to the database
     lines: list[dict[str, Any]] = field(default_factory=list)
     last_sequence: int = 0  # of the log; every attempt has a range of its own, so that no two writers meet
     flushed_at: float = 0.0

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async
 
 from app.domain.errors import UnavailableError
 from app.domain.events import Outbox
+from app.store.sqlite_connection import connect
 from app.store.unit_of_work import UnitOfWork
 
 Result = TypeVar("Result")
@@ -152,13 +154,19 @@ def is_retriable(error: DBAPIError) -> bool:
 
 def _sqlite_engine(url: URL, *, pool_size: int, reads: bool) -> AsyncEngine:
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True} if reads else {}
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=30, **options)
+    engine = create_async_engine(
+        url,
+        async_creator=partial(connect, url.database or ":memory:"),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=30,
+        **options,
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver's own BEGIN comes too late to take the write lock first
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000"):
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -27,6 +27,30 @@ from app.models.base import table_of
 
 # Statements on plain tables: every change of status comes by here, and the ORM's own way costs half as much again.
 PLAYGROUND, RUN, TASK_RUN, EVENT = (table_of(model) for model in (Playground, Run, TaskRun, Event))
+# Built once: putting a statement together costs more than a small one takes. A name that starts with `of` says which
+# row; the other parameters of an update are the columns to set.
+LOCKED = (
+    select(Playground)
+    .where(Playground.id == bindparam("of"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+END = update(TASK_RUN).where(
+    TASK_RUN.c.id == bindparam("of_id"),
+    TASK_RUN.c.worker_id == bindparam("of_worker"),
+    TASK_RUN.c.attempt == bindparam("of_attempt"),
+    TASK_RUN.c.status == TaskRunStatus.RUNNING,
+)
+START = (
+    update(TASK_RUN)
+    .where(
+        TASK_RUN.c.id.in_(bindparam("of_ids", expanding=True)),
+        TASK_RUN.c.status.in_(bindparam("of_sources", expanding=True)),
+    )
+    .values(attempt=TASK_RUN.c.attempt + 1)
+)
+CHANGE = update(PLAYGROUND).where(PLAYGROUND.c.id == bindparam("of"))
+ADD_EVENTS = insert(EVENT)
 
 
 class LostRowsError(Exception):
@@ -46,8 +70,7 @@ class Ledger:
 
     @classmethod
     async def open(cls, *, session: AsyncSession, outbox: Outbox, playground_id: UUID) -> "Ledger | None":
-        query = select(Playground).where(Playground.id == playground_id).with_for_update()
-        playground = await session.scalar(query.execution_options(populate_existing=True))
+        playground = await session.scalar(LOCKED, {"of": playground_id})
         return None if playground is None else cls(session=session, outbox=outbox, playground=playground)
 
     @classmethod
@@ -102,6 +125,31 @@ class Ledger:
                 )
         return True
 
+    async def end_all(self, ends: Sequence[tuple[TaskRun, Mapping[str, Any]]], *, held_by: UUID) -> bool:
+        """End task runs that the worker holds, each in the attempt that was read; the values have their new statuses.
+
+        False where the only one is not held by it any more. Raises: LostRowsError where one of several is not.
+        """
+        rows = [
+            {"of_id": row.id, "of_attempt": row.attempt, "of_worker": held_by, **values, "worker_id": None}
+            for row, values in ends
+        ]
+        moved = await self._execute(END, rows)
+        if moved != len(ends):
+            if len(ends) > 1:
+                raise LostRowsError(f"{moved} of {len(ends)} task runs were still held")
+            return False
+        for row, values in ends:
+            self.record(
+                run_id=row.run_id,
+                task_run_id=row.id,
+                status=values["status"],
+                at=values["ended_at"],
+                attempt=row.attempt,
+                message=values["error_message"],
+            )
+        return True
+
     async def start_attempts(
         self, task_runs: Sequence[TaskRun], *, at: datetime, via: TaskRunStatus | None, **values: Any
     ) -> None:
@@ -110,14 +158,9 @@ class Ledger:
         Raises: LostRowsError where one was not as it was read.
         """
         target = TaskRunStatus.RUNNING
-        moved = await self._execute(
-            update(TASK_RUN)
-            .where(
-                TASK_RUN.c.id.in_([row.id for row in task_runs]),
-                TASK_RUN.c.status.in_(sources_of(TASK_RUN_TRANSITIONS, via or target)),
-            )
-            .values(status=target, attempt=TASK_RUN.c.attempt + 1, **values)
-        )
+        sources = sources_of(TASK_RUN_TRANSITIONS, via or target)
+        of_ids = [row.id for row in task_runs]
+        moved = await self._execute(START, {"of_ids": of_ids, "of_sources": sources, "status": target, **values})
         if moved != len(task_runs):
             raise LostRowsError(f"{moved} of {len(task_runs)} task runs were as they had been read")
         for row in task_runs:
@@ -197,8 +240,8 @@ class Ledger:
             self._outbox.ring(playground_topic(self.playground.id))
         return self._events, self._changes
 
-    async def _execute(self, statement: Any) -> int:
-        result = await self._session.execute(statement)
+    async def _execute(self, statement: Any, parameters: Any = None) -> int:
+        result = await self._session.execute(statement, parameters)
         return result.rowcount if isinstance(result, CursorResult) else 0
 
 
@@ -212,11 +255,9 @@ async def flush_all(session: AsyncSession, ledgers: Iterable[Ledger]) -> None:
         if changes:
             alike.setdefault(tuple(sorted(changes)), []).append({"of": ledger.playground.id, **changes})
     if events:
-        await session.execute(insert(EVENT), events)
-    for columns, rows in alike.items():
-        values: dict[str, Any] = {column: bindparam(column) for column in columns}
-        statement = update(PLAYGROUND).where(PLAYGROUND.c.id == bindparam("of")).values(values)
-        await (await session.connection()).execute(statement, rows)
+        await session.execute(ADD_EVENTS, events)
+    for rows in alike.values():
+        await session.execute(CHANGE, rows if len(rows) > 1 else rows[0])
 
 
 def assume(row: TaskRun, **values: Any) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import bindparam, func, insert, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased, load_only
@@ -18,6 +18,16 @@ from app.store.pages import Page, PageRequest, newest_first
 from app.store.spans import Span, within
 
 INSERT_BATCH = 500
+# Built once, as those of the ledger.
+ADD_ATTEMPTS = insert(table_of(TaskAttempt))
+WAITING_CHILDREN = (
+    select(TaskRun, func.count())
+    .join(TaskRunEdge, TaskRunEdge.child_id == TaskRun.id)
+    .where(TaskRunEdge.parent_id.in_(bindparam("of", expanding=True)), TaskRun.status == TaskRunStatus.PENDING)
+    .group_by(TaskRun.id)
+    .order_by(TaskRun.position)
+    .execution_options(populate_existing=True)
+)
 
 
 class RunStore:
@@ -171,16 +181,9 @@ class RunStore:
         """Parents have succeeded: tells which of their children wait for no other."""
         if not parent_ids:
             return ()
-        query = (
-            select(TaskRun, func.count())
-            .join(TaskRunEdge, TaskRunEdge.child_id == TaskRun.id)
-            .where(TaskRunEdge.parent_id.in_(parent_ids), TaskRun.status == TaskRunStatus.PENDING)
-            .group_by(TaskRun.id)
-            .order_by(TaskRun.position)
-        )
         ready: list[TaskRun] = []
         still_waiting: dict[int, list[UUID]] = {}
-        for child, parents in await self._session.execute(query.execution_options(populate_existing=True)):
+        for child, parents in await self._session.execute(WAITING_CHILDREN, {"of": parent_ids}):
             if child.pending_parents == parents:
                 ready.append(child)
             else:
@@ -200,7 +203,7 @@ class RunStore:
     # ---- holding work
 
     async def record_attempts(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        await self._session.execute(insert(table_of(TaskAttempt)), [dict(row) for row in rows])
+        await self._session.execute(ADD_ATTEMPTS, [dict(row) for row in rows])
 
     async def store_handle(self, task_run: TaskRun, *, handle: str) -> None:
         """Keep what another worker would re-attach by; `task_run` is as this worker has claimed it."""
@@ -259,7 +262,10 @@ class RunStore:
         return (await self._session.scalars(query)).all()
 
     async def held_by(self, worker_id: UUID) -> Sequence[TaskRun]:
-        query = select(TaskRun).where(TaskRun.worker_id == worker_id, TaskRun.status == TaskRunStatus.RUNNING)
+        """With no more columns than a heartbeat wants."""
+        wanted = (TaskRun.id, TaskRun.playground_id, TaskRun.pool, TaskRun.lane, TaskRun.attempt, TaskRun.started_at)
+        query = select(TaskRun).options(load_only(*wanted))
+        query = query.where(TaskRun.worker_id == worker_id, TaskRun.status == TaskRunStatus.RUNNING)
         return (await self._session.scalars(query)).all()
 
     # ---- what was stranded
