@@ -14,6 +14,7 @@ from strawberry.execution import optimized_is_awaitable
 from app.graphql.transport.documents import DocumentCache, DocumentDesk, PreparedOperation, Refusal
 from app.graphql.transport.limits import Limits
 from app.graphql.transport.masking import ErrorMask
+from app.graphql.transport.plain_fields import PlainFieldExecutor
 from app.graphql.transport.streams import EventStream, Form, sharing_key
 
 Answer = dict[str, Any]
@@ -43,7 +44,6 @@ class GraphQLExecutor:
             )
         if any(self._schema.get_directive(item.name) for item in (GraphQLDeferDirective, GraphQLStreamDirective)):
             raise TypeError("@defer and @stream would pass errors unmasked: leave them out of the schema.")
-        self._executor_class = schema.execution_context_class
         self._mask = mask or ErrorMask()
         cache = DocumentCache(max_entries=cache_entries, max_bytes=cache_bytes)
         self._desk = DocumentDesk(schema=self._schema, limits=limits or Limits(), mask=self._mask, cache=cache)
@@ -139,7 +139,7 @@ class GraphQLExecutor:
     def _build(
         self, prepared: PreparedOperation, variables: Mapping[str, Any], context: Any, root_value: Any = None
     ) -> Executor[Any] | list[GraphQLError]:
-        return self._executor_class.build(
+        return PlainFieldExecutor.build(
             self._schema,
             prepared.document,
             root_value,
