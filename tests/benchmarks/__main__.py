@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("engine", "live")
+NAMES = ("engine", "live", "schedule")
 
 
 def main() -> None:
