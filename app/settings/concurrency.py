@@ -44,12 +44,12 @@ class ConcurrencySettings(Section):
 
     @property
     def scheduler_sleep(self) -> timedelta:
-        """The longest that a scheduler sleeps between two looks at what is due."""
+        """The longest sleep of a scheduler between two looks: for what is stuck; for what is due it looks each second."""
         return timedelta(milliseconds=self.scheduler_sleep_time)
 
     @property
     def execution_grace(self) -> timedelta:
-        """How long a playground's run may stand still before it counts as stuck."""
+        """How long nothing has happened in a run that counts as stuck, and is set going again."""
         return timedelta(milliseconds=self.playground_execution_grace_period)
 
     @property
