@@ -44,7 +44,7 @@ class ConcurrencySettings(Section):
 
     @property
     def scheduler_sleep(self) -> timedelta:
-        """The longest sleep of a scheduler between two looks: for what is stuck; for what is due it looks each second."""
+        """The longest sleep between two looks for what is stuck; for what is due, a scheduler looks each second."""
         return timedelta(milliseconds=self.scheduler_sleep_time)
 
     @property
