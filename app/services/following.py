@@ -75,12 +75,12 @@ class Follower(Generic[Row]):
 
     def tell(self, batch: Batch[Row], form: Any) -> bool:
         """Whether it is up to date now; one who is not catches up from the database."""
-        if batch.cursor <= self.cursor:
-            return True  # a reader that stood behind tells again what was caught up with
-        if batch.after > self.cursor or batch.first <= self.cursor or not self.listener.tell(form):
-            return False
-        self.cursor = batch.cursor
-        return True
+        if batch.after <= self.cursor < batch.first:
+            if not self.listener.tell(form):
+                return False
+            self.cursor = batch.cursor
+            return True
+        return batch.cursor <= self.cursor  # a reader that stood behind tells again what was caught up with
 
     def leave(self) -> None:
         if self.left is not None and not self.left.done():

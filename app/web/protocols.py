@@ -173,10 +173,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def offer(self, frame: bytes) -> bool:
         """Sends a framed message, or says that the peer has not read enough of what was sent before."""
-        if self._is_open:
-            if self._is_congested:
-                return False
-            self.transport.write(frame)
+        # Called for every event and subscriber, so it asks for no more than it must: who subscribes has shaken hands.
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return True
+        if self._is_congested:
+            return False
+        self.transport.write(frame)
         return True
 
     def close(self, code: int, reason: str) -> None:

@@ -57,18 +57,11 @@ class _Key:
 class Payload:
     """An event as one selection shows it, and the ready frames of it: most clients give their operations equal ids."""
 
-    __slots__ = ("_frames", "text")
+    __slots__ = ("frames", "text")
 
     def __init__(self, text: bytes) -> None:
         self.text = text
-        self._frames: dict[Hashable, bytes] = {}
-
-    def frame(self, key: Hashable, make: Callable[[bytes], bytes]) -> bytes:
-        """Gives the frame of this key, which the first who asks makes."""
-        frame = self._frames.get(key)
-        if frame is None:
-            frame = self._frames[key] = make(self.text)
-        return frame
+        self.frames: dict[str, bytes] = {}  # by the operation's id and the kind of channel
 
 
 Form = Payload | StreamFailedError

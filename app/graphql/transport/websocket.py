@@ -298,20 +298,20 @@ class _Outlet:
         self._channel = channel
         self._drains = drains
         self._prefix = next_prefix(id_)
-        self._key = (channel.kind, id_)
+        self._key = f"{channel.kind} {id_}"
         self._failure: StreamFailedError | None = None
 
     def tell(self, form: Form) -> bool:
         if isinstance(form, StreamFailedError):
             self._failure = form
             return False
-        return self._channel.offer(form.frame(self._key, self._frame))
+        frame = form.frames.get(self._key)
+        if frame is None:
+            frame = form.frames[self._key] = self._channel.framed(self._prefix + form.text + b"}")
+        return self._channel.offer(frame)
 
     async def ready(self) -> None:
         if self._failure is not None:
             raise self._failure
         while self._channel.is_congested:
             await self._drains()
-
-    def _frame(self, text: bytes) -> bytes:
-        return self._channel.framed(self._prefix + text + b"}")
