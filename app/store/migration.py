@@ -33,7 +33,7 @@ async def migrate(engine: AsyncEngine) -> tuple[str | None, str]:
 
     Raises: MetadataUnreachableError, MigrationLockError.
     """
-    async with _connected(engine) as connection:
+    async with _connected(engine) as connection, _tables_may_be_replaced(connection):
         before = await connection.run_sync(_upgrade)
         await connection.commit()
     return before, head()
@@ -59,6 +59,25 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def _tables_may_be_replaced(connection: AsyncConnection) -> AsyncIterator[None]:
+    """SQLite alters a table by making another in its place: dropping the old one must not delete what refers to it.
+
+    It takes this only outside of a transaction, so by the driver.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None  # noqa: S101 - there is one until it is closed
+    await driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        await connection.rollback()
+        await driver.execute("PRAGMA foreign_keys=ON")
 
 
 def head() -> str:
