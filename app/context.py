@@ -13,12 +13,14 @@ from app.messaging.queue import JobQueue
 from app.outputs.base import OutputStore
 from app.outputs.local import LocalOutputStore
 from app.services.accounts import AccountService
+from app.services.backfills import BackfillService
 from app.services.downloads import DownloadService
 from app.services.health import HealthService
 from app.services.live import Feeds
 from app.services.passwords import Passwords
 from app.services.playgrounds import PlaygroundService
 from app.services.reconciliations import ReconciliationService
+from app.services.resuming import ResumeService
 from app.services.run_feeds import RunFeeds
 from app.services.runs import RunService
 from app.services.tasks import TaskService
@@ -34,6 +36,8 @@ class Services:
     playgrounds: PlaygroundService
     tasks: TaskService
     runs: RunService
+    resuming: ResumeService
+    backfills: BackfillService
     run_feeds: RunFeeds
     reconciliations: ReconciliationService
     downloads: DownloadService
@@ -112,6 +116,8 @@ def _services(
         playgrounds=PlaygroundService(database=database, outputs=outputs, engines=engines),
         tasks=TaskService(database=database, engines=engines),
         runs=RunService(database=database, lane_of=engines.lane_of),
+        resuming=ResumeService(database=database, outputs=outputs, lane_of=engines.lane_of),
+        backfills=BackfillService(database=database, lane_of=engines.lane_of),
         run_feeds=RunFeeds(database=database, feeds=feeds),
         reconciliations=ReconciliationService(database=database, feeds=feeds),
         downloads=DownloadService(secret_key=secret, public_url=settings.web.public_url),

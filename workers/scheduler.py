@@ -1,6 +1,7 @@
 """The scheduler process: fires schedules when they are due, and sets going what was left lying. Any number may run."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -11,6 +12,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.context import ProcessContext
+from app.domain.events import backfill_topic
 from app.domain.identity import new_id, utc_now
 from app.services.discards import DiscardService
 from app.services.healing import HealingService
@@ -27,6 +29,7 @@ SWEEP_INTERVAL = timedelta(seconds=1)
 # A look at what is due reads one row of an index. Looking so often, an edited schedule takes effect at once, with Redis
 # or without it, and a clock that was set, or a laptop that slept, does no harm.
 LONGEST_SLEEP = timedelta(seconds=1)
+BACKFILL_INTERVAL = timedelta(seconds=5)
 SHORTEST_SLEEP = timedelta(milliseconds=20)  # while a playground that is due is locked by somebody else
 CLEAR_INTERVAL = timedelta(seconds=30)
 UNFINISHED = timedelta(days=2)  # an output that nobody has written to for so long belongs to a process that is gone
@@ -43,6 +46,9 @@ class SchedulerProcess:
         concurrency = settings.concurrency_config
         self._id = new_id()
         self._outputs = process.outputs
+        self._bell = process.bell
+        self._backfills = process.services.backfills
+        self._wakes: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._heal_interval = concurrency.scheduler_sleep
         self._progress = Progress(patience=settings.worker.lease)
         self._schedules = ScheduleService(
@@ -83,13 +89,15 @@ class SchedulerProcess:
             "fire": self._fire,
             "sweep": self._sweep,
             "heal": self._heal,
+            "backfill": self._backfill,
             "prune": self._prune,
             "clear": self._clear,
         }
         tasks = [asyncio.create_task(self._go_round(name, turn), name=name) for name, turn in loops.items()]
         tasks.append(asyncio.create_task(self._lease.keep(), name="scheduler lease"))
         try:
-            yield
+            async with self._bell.listening(backfill_topic(), self._wakes["backfill"].set):
+                yield
         finally:
             for task in tasks:
                 task.cancel()
@@ -111,7 +119,11 @@ class SchedulerProcess:
                 log.exception("scheduler.turn_crashed", loop=name)
             else:
                 self._progress.turn(name, next_within=delay)
-            await asyncio.sleep(delay.total_seconds())
+            wake = self._wakes[name]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay.total_seconds()):
+                    await wake.wait()
+            wake.clear()
 
     async def _fire(self) -> timedelta:
         tick = await self._schedules.tick()
@@ -122,6 +134,11 @@ class SchedulerProcess:
     async def _sweep(self) -> timedelta:
         await self._recovery.sweep()
         return SWEEP_INTERVAL
+
+    async def _backfill(self) -> timedelta:
+        """The end of a backfill's run rings; between rings this heals what was lost."""
+        await self._backfills.advance_all()
+        return BACKFILL_INTERVAL
 
     async def _heal(self) -> timedelta:
         await self._healing.heal()

@@ -56,6 +56,11 @@ def every_topic() -> str:
     return ""
 
 
+def backfill_topic() -> str:
+    """One topic for all: whoever hears it looks up which backfills have room for another run."""
+    return "backfill"
+
+
 def cancel_topic() -> str:
     """One topic for all: a worker that hears it looks up which of the work it holds is to be stopped."""
     return "cancel"

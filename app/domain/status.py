@@ -48,11 +48,24 @@ class ReconciliationStatus(StrEnum):
         return not RECONCILIATION_TRANSITIONS[self]
 
 
+class BackfillStatus(StrEnum):
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    PARTIAL_SUCCESS = "PARTIAL_SUCCESS"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def ended(self) -> bool:
+        return self is not BackfillStatus.RUNNING
+
+
 class RunTrigger(StrEnum):
     SCHEDULED = "SCHEDULED"
     AD_HOC = "AD_HOC"
     LIMITED = "LIMITED"
     RESUME = "RESUME"
+    BACKFILL = "BACKFILL"
 
 
 _T = TaskRunStatus
@@ -107,3 +120,17 @@ def roll_up(statuses: Iterable[TaskRunStatus], *, cancel_requested: bool) -> Run
     if not seen & {TaskRunStatus.FAILED, TaskRunStatus.UPSTREAM_FAILED, TaskRunStatus.CANCELLED}:
         return RunStatus.SUCCESS
     return RunStatus.PARTIAL_SUCCESS if TaskRunStatus.SUCCESS in seen else RunStatus.FAILED
+
+
+def roll_up_runs(runs: Mapping[RunStatus, int], *, cancelled: bool) -> BackfillStatus:
+    """The status of a backfill that has nothing more to do; `cancelled` says that it was cut short."""
+    if cancelled:
+        return BackfillStatus.CANCELLED
+    seen = {status for status, count in runs.items() if count}
+    if seen <= {RunStatus.SUCCESS}:
+        return BackfillStatus.SUCCESS
+    return (
+        BackfillStatus.PARTIAL_SUCCESS
+        if seen & {RunStatus.SUCCESS, RunStatus.PARTIAL_SUCCESS}
+        else BackfillStatus.FAILED
+    )

@@ -11,7 +11,7 @@ from app.domain.playgrounds import PlaygroundStatus
 from app.domain.reconciliation.options import ReconciliationMethod
 from app.domain.reconciliation.result import DifferenceKind
 from app.domain.schedule import CatchupPolicy
-from app.domain.status import ReconciliationStatus, RunStatus, RunTrigger, TaskRunStatus
+from app.domain.status import BackfillStatus, ReconciliationStatus, RunStatus, RunTrigger, TaskRunStatus
 from app.domain.tasks import TaskType
 from app.models import Role
 
@@ -44,7 +44,12 @@ _describe(
     LATEST="Run once, for the latest of them.",
     ALL="Run once for each of them, the oldest first.",
 )
-_describe(PlaygroundStatus, "Whether a run is on.", IDLE="No run is on.", RUNNING="A run is on, or waits for a worker.")
+_describe(
+    PlaygroundStatus,
+    "Whether a run is on.",
+    IDLE="No run is on.",
+    RUNNING="A run or a backfill is on.",
+)
 _describe(
     RunTrigger,
     "Why a run was started.",
@@ -52,6 +57,16 @@ _describe(
     AD_HOC="Somebody asked for all tasks.",
     LIMITED="Somebody asked for certain tasks.",
     RESUME="Somebody asked to go on with a run that had ended.",
+    BACKFILL="A backfill has come to one of its fire times.",
+)
+_describe(
+    BackfillStatus,
+    "Where a backfill stands.",
+    RUNNING="It has runs to start, or runs that are on.",
+    SUCCESS="All its runs have succeeded.",
+    PARTIAL_SUCCESS="It has ended; something succeeded and something did not.",
+    FAILED="It has ended, and nothing succeeded.",
+    CANCELLED="It was cancelled before everything was done.",
 )
 _describe(
     RunStatus,

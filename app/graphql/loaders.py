@@ -8,7 +8,19 @@ from strawberry.dataloader import DataLoader
 
 from app.context import Services
 from app.domain.status import TaskRunStatus
-from app.models import Playground, Reconciliation, ReconciliationRun, Run, Task, TaskEdge, TaskRun, User
+from app.models import (
+    Backfill,
+    Playground,
+    Reconciliation,
+    ReconciliationRun,
+    Run,
+    Task,
+    TaskAttempt,
+    TaskEdge,
+    TaskRun,
+    User,
+)
+from app.services.backfills import Standing
 
 KEYS_AT_ONCE = 10_000  # SQLite takes 32,766 parameters a statement
 
@@ -35,8 +47,11 @@ class Loaders:
         self.task: DataLoader[UUID, Task | None] = _loader(services.tasks.get_many)
         self.last_task_run_of: DataLoader[UUID, TaskRun | None] = _loader(runs.last_of_tasks)
         self.run: DataLoader[UUID, Run | None] = _loader(runs.get_many)
+        self.backfill: DataLoader[UUID, Backfill | None] = _loader(services.backfills.get_many)
+        self.standing_of_backfill: DataLoader[UUID, Standing | None] = _loader(services.backfills.standings)
         self.task_run: DataLoader[UUID, TaskRun | None] = _loader(runs.task_runs)
         self.task_runs_of: DataLoader[UUID, Sequence[TaskRun] | None] = _loader(runs.task_runs_of)
+        self.attempts_of: DataLoader[UUID, Sequence[TaskAttempt] | None] = _loader(runs.attempts_of)
         self.counts_of: DataLoader[UUID, Mapping[TaskRunStatus, int] | None] = _loader(runs.counts_of)
         self.reconciliation: DataLoader[UUID, Reconciliation | None] = _loader(pairs.get_many)
         self.reconciliations_of: DataLoader[UUID, Sequence[Reconciliation] | None] = _loader(pairs.of_playgrounds)

@@ -1,4 +1,4 @@
-"""Scalars: instants in RFC 3339, counts beyond 32 bits, and JSON."""
+"""Scalars: instants in RFC 3339, counts beyond 32 bits, and the values of parameters."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -31,12 +31,27 @@ def read_big_int(value: Any) -> int:
     return value
 
 
+ParameterValue = NewType("ParameterValue", object)
+
+
+def read_parameter(value: Any) -> str | int | float | bool:
+    if isinstance(value, str | int | float):
+        return value
+    raise GraphQLError("A parameter's value is a text, a number or a boolean.")
+
+
 SCALARS: Mapping[object, ScalarDefinition] = {
     BigInt: strawberry.scalar(
         name="BigInt",
         description="A whole number of at most 64 bits, as a JSON number.",
         serialize=int,
         parse_value=read_big_int,
+    ),
+    ParameterValue: strawberry.scalar(
+        name="ParameterValue",
+        description="A text, a number or a boolean.",
+        serialize=read_parameter,
+        parse_value=read_parameter,
     ),
     datetime: strawberry.scalar(
         name="DateTime",

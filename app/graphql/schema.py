@@ -4,6 +4,8 @@ import strawberry
 
 from app.graphql.accounts.mutations import AccountMutations
 from app.graphql.accounts.queries import AccountQueries
+from app.graphql.backfills.mutations import BackfillMutations
+from app.graphql.backfills.queries import BackfillQueries
 from app.graphql.platform.queries import PlatformQueries
 from app.graphql.playgrounds.mutations import PlaygroundMutations
 from app.graphql.playgrounds.queries import PlaygroundQueries
@@ -19,12 +21,16 @@ from app.graphql.tasks.queries import TaskQueries
 
 
 @strawberry.type(description="What can be asked.")
-class Query(PlatformQueries, AccountQueries, PlaygroundQueries, TaskQueries, RunQueries, ReconciliationQueries):
+class Query(
+    PlatformQueries, AccountQueries, PlaygroundQueries, TaskQueries, RunQueries, BackfillQueries, ReconciliationQueries
+):
     pass
 
 
 @strawberry.type(description="What can be changed; a refusal comes back in `errors`, and nothing was changed.")
-class Mutation(AccountMutations, PlaygroundMutations, TaskMutations, RunMutations, ReconciliationMutations):
+class Mutation(
+    AccountMutations, PlaygroundMutations, TaskMutations, RunMutations, BackfillMutations, ReconciliationMutations
+):
     pass
 
 

@@ -1,6 +1,7 @@
 """ORM tables, and nothing else."""
 
 from app.models.accounts import Role, Session, User
+from app.models.backfills import Backfill, BackfillFire
 from app.models.base import Base
 from app.models.outputs import DiscardedFile
 from app.models.playgrounds import Playground, Task, TaskEdge
@@ -8,6 +9,8 @@ from app.models.reconciliation import Reconciliation, ReconciliationEvent, Recon
 from app.models.runs import DispatchLock, Event, LogLine, Run, TaskAttempt, TaskRun, TaskRunEdge, Worker
 
 __all__ = [
+    "Backfill",
+    "BackfillFire",
     "Base",
     "DiscardedFile",
     "DispatchLock",

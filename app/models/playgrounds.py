@@ -3,9 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.domain.parameters import ParameterValue
 from app.domain.schedule import CatchupPolicy
 from app.domain.tasks import TaskType
 from app.models.base import TABLE_OPTIONS, Base, LongText, Word
@@ -29,6 +30,8 @@ class Playground(Base):
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]
 
+    parameters: Mapped[dict[str, ParameterValue] | None] = mapped_column(JSON)  # None: none were ever given
+
     schedule_cron: Mapped[str | None] = mapped_column(String(200))
     schedule_timezone: Mapped[str] = mapped_column(String(64), default="UTC")
     schedule_paused: Mapped[bool] = mapped_column(default=False)
@@ -36,6 +39,7 @@ class Playground(Base):
     next_fire_at: Mapped[datetime | None]
 
     active_run_id: Mapped[UUID | None]
+    active_backfill_id: Mapped[UUID | None]
     last_run_number: Mapped[int] = mapped_column(default=0)
     event_sequence: Mapped[int] = mapped_column(BigInteger, default=0)
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.dispatch import Pool
 from app.domain.outputs import OutputFormat
+from app.domain.parameters import ParameterValue
 from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
 from app.domain.tasks import TaskType
 from app.models.base import TABLE_OPTIONS, Base, LongText, Word
@@ -18,7 +19,8 @@ class Run(Base):
     __table_args__ = (
         UniqueConstraint("playground_id", "number"),
         UniqueConstraint("playground_id", "idempotency_key"),
-        UniqueConstraint("playground_id", "scheduled_for"),
+        UniqueConstraint("playground_id", "scheduled_for", "series"),
+        Index("ix_run_backfill_id_status", "backfill_id", "status"),
         Index("ix_run_status_created_at", "status", "created_at"),
         Index("ix_run_ended_at", "ended_at"),
         TABLE_OPTIONS,
@@ -31,11 +33,16 @@ class Run(Base):
     status: Mapped[RunStatus] = mapped_column(Word(RunStatus))
     message: Mapped[str | None] = mapped_column(String(500))
     scheduled_for: Mapped[datetime | None]
+    series: Mapped[str] = mapped_column(String(32), default="")  # who counts fires by themselves; empty: the schedule
+    moment: Mapped[datetime | None]  # what `scheduled_for` stands for in the tasks' texts
+    parameters: Mapped[dict[str, ParameterValue] | None] = mapped_column(JSON)
+    overrides: Mapped[dict[str, ParameterValue] | None] = mapped_column(JSON)  # those of them that are the run's own
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     resumed_from_id: Mapped[UUID | None]
+    backfill_id: Mapped[UUID | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(200))
 
 
@@ -50,6 +57,7 @@ class TaskRun(Base):
         Index("ix_task_run_dispatch", "status", "playground_id", "pool", "lane", "queued_at"),
         Index("ix_task_run_worker_id", "worker_id"),
         Index("ix_task_run_task_id_id", "task_id", "id"),
+        Index("ix_task_run_output_of_id", "output_of_id"),
         TABLE_OPTIONS,
     )
 
@@ -61,6 +69,7 @@ class TaskRun(Base):
     name: Mapped[str] = mapped_column(String(200))
     type: Mapped[TaskType] = mapped_column(Word(TaskType))
     query: Mapped[str] = mapped_column(LongText)
+    rendered_query: Mapped[str | None] = mapped_column(LongText)  # None where the query is no template
     connection: Mapped[str | None] = mapped_column(String(100))
     max_retries: Mapped[int]
     retry_delay_ms: Mapped[int]
@@ -79,6 +88,7 @@ class TaskRun(Base):
     handle: Mapped[str | None] = mapped_column(String(500))
     handle_durable: Mapped[bool] = mapped_column(default=False)
     carried_over: Mapped[bool] = mapped_column(default=False)
+    output_of_id: Mapped[UUID | None]  # the task run that made a carried-over output, and named its place in the store
 
     error_code: Mapped[str | None] = mapped_column(String(40))
     error_message: Mapped[str | None] = mapped_column(LongText)
@@ -91,6 +101,11 @@ class TaskRun(Base):
     output_row_count: Mapped[int | None] = mapped_column(BigInteger)
     output_columns: Mapped[list[dict[str, str]] | None] = mapped_column(JSON)
     output_pruned_at: Mapped[datetime | None]  # when the file was deleted by the rules of retention
+
+    @property
+    def text(self) -> str:
+        """What the engine gets."""
+        return self.query if self.rendered_query is None else self.rendered_query
 
 
 class TaskRunEdge(Base):
@@ -116,6 +131,7 @@ class TaskAttempt(Base):
     ended_at: Mapped[datetime]
     error_code: Mapped[str | None] = mapped_column(String(40))
     error_message: Mapped[str | None] = mapped_column(LongText)
+    error_retriable: Mapped[bool | None]
     output_location: Mapped[str | None] = mapped_column(String(700))
 
 

@@ -170,7 +170,7 @@ def _work(task_run: TaskRun) -> Work:
         attempt=task_run.attempt,
         playground_id=task_run.playground_id,
         type=task_run.type,
-        query=task_run.query,
+        query=task_run.text,
         connection=task_run.connection,
         timeout=None if task_run.timeout_ms is None else timedelta(milliseconds=task_run.timeout_ms),
     )

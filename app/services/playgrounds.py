@@ -1,6 +1,7 @@
 """Playgrounds: making, changing, finding and deleting them, each its owner's alone."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -8,14 +9,19 @@ from sqlalchemy.exc import IntegrityError
 
 from app.domain.errors import ConflictError, DomainError, InvalidError, NotFoundError, TakenError
 from app.domain.identity import Viewer, new_id, utc_now
+from app.domain.parameters import ParameterValue, checked_parameters
 from app.domain.schedule import Schedule
+from app.domain.templates import PlaygroundFacts
 from app.engines.registry import EngineRegistry
 from app.models import Playground, Task, TaskEdge
 from app.outputs.base import OutputStore
+from app.services.rendering import check_texts, sample_scope
 from app.services.texts import checked_description, checked_name
 from app.store.database import Database
 from app.store.pages import Page, PageRequest
 from app.store.unit_of_work import UnitOfWork
+
+Parameters = Sequence[tuple[str, ParameterValue]]
 
 
 class PlaygroundService:
@@ -25,13 +31,20 @@ class PlaygroundService:
         self._engines = engines
 
     async def create(
-        self, viewer: Viewer, *, name: str, description: str = "", schedule: Schedule | None = None
+        self,
+        viewer: Viewer,
+        *,
+        name: str,
+        description: str = "",
+        schedule: Schedule | None = None,
+        parameters: Parameters = (),
     ) -> Playground:
         """Raises: InvalidError, TakenError, TooLargeError."""
         name, at, playground_id = checked_name(name), utc_now(), new_id()
         values = {
             "name": name,
             "description": checked_description(description),
+            "parameters": checked_parameters(parameters),
             **_schedule_columns(schedule),
         }
 
@@ -54,10 +67,12 @@ class PlaygroundService:
         description: str | None = None,
         schedule: Schedule | None = None,
         remove_schedule: bool = False,
+        parameters: Parameters | None = None,
     ) -> Playground:
         """Change what is given, and leave the rest.
 
-        Raises: NotFoundError, InvalidError, TakenError, TooLargeError.
+        Raises: NotFoundError, InvalidError, TakenError, TooLargeError; ConflictError where a task's text could not be
+        rendered with the new parameters.
         """
         changes: dict[str, Any] = {"modified_at": utc_now()}
         if name is not None:
@@ -66,9 +81,12 @@ class PlaygroundService:
             changes["description"] = checked_description(description)
         if schedule is not None or remove_schedule:
             changes |= _schedule_columns(schedule)
+        if parameters is not None:
+            changes["parameters"] = checked_parameters(parameters)
 
         async def work(unit: UnitOfWork) -> Playground:
             await _found(unit, viewer, playground_id)
+            await _check_texts(unit, playground_id, changes)
             if name is not None:
                 await _refuse_taken(unit, viewer.user_id, changes["name"], but=playground_id)
             await unit.playgrounds.update(playground_id, **changes)
@@ -93,6 +111,8 @@ class PlaygroundService:
                 raise not_found("playground", path=("playgroundId",))
             if ledger.playground.active_run_id is not None:
                 raise ConflictError("A run of this playground is on; cancel it, or wait for its end, then delete.")
+            if ledger.playground.active_backfill_id is not None:
+                raise ConflictError("A backfill of this playground is on; cancel it, or wait for its end, then delete.")
             locations = await unit.playgrounds.output_locations(playground_id)
             folders = {
                 "/".join(location.split("/")[:2]) for location in locations
@@ -174,6 +194,16 @@ def _schedule_columns(schedule: Schedule | None) -> dict[str, Any]:
         "schedule_catchup": schedule.catchup,
         "next_fire_at": None if schedule.paused else schedule.next_fire_time(after=utc_now()),
     }
+
+
+async def _check_texts(unit: UnitOfWork, playground_id: UUID, changes: Mapping[str, Any]) -> None:
+    """Under the playground's lock, so that no task comes to use a name that is being taken away."""
+    changed = [field for field in ("parameters", "name") if field in changes]
+    ledger = await unit.open_ledger(playground_id) if changed else None
+    if ledger is not None:
+        scope = sample_scope(ledger.playground, changes.get("parameters"))
+        named = replace(scope, playground=PlaygroundFacts(name=changes.get("name", ledger.playground.name)))
+        check_texts(await unit.tasks.of_playgrounds([playground_id]), named, path=(changed[0],))
 
 
 async def _found(unit: UnitOfWork, viewer: Viewer, playground_id: UUID) -> Playground:

@@ -46,7 +46,6 @@ def _attempt_row(held: HeldTask, outcome: Outcome) -> dict[str, Any]:
         "handle": task_run.handle or (held.handle.text if held.handle else None),
         "started_at": task_run.started_at or outcome.ended_at,
         "ended_at": outcome.ended_at,
-        "error_code": outcome.error_code,
-        "error_message": outcome.error_message,
         "output_location": outcome.output.location if outcome.output else None,
+        **error_columns(outcome),
     }

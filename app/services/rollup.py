@@ -3,9 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
+from app.domain.events import backfill_topic, cancel_topic
 from app.domain.graph import descendants
 from app.domain.status import TaskRunStatus, roll_up
-from app.models import TaskRun
+from app.models import Run, TaskRun
 from app.store.ledger import Ledger
 from app.store.unit_of_work import UnitOfWork
 
@@ -23,7 +24,19 @@ async def finish_if_done(unit: UnitOfWork, ledger: Ledger, run_id: UUID, *, at: 
         return False
     if ledger.playground.active_run_id == run_id:
         ledger.change_playground(active_run_id=None)
+    if run.backfill_id is not None:
+        unit.outbox.ring(backfill_topic())
     return True
+
+
+async def cancel_open(unit: UnitOfWork, ledger: Ledger, run: Run, *, at: datetime) -> None:
+    """Cancel what waits in a run that is on, and have the workers stop what they run."""
+    await unit.runs.request_cancel(run.id)
+    ledger.record(run_id=run.id, status=run.status, at=at, message="Cancelling was asked for.")
+    waiting = (TaskRunStatus.PENDING, TaskRunStatus.QUEUED)
+    await ledger.transition_all(run.id, TaskRunStatus.CANCELLED, at=at, sources=waiting, ended_at=at)
+    await finish_if_done(unit, ledger, run.id, at=at)
+    unit.outbox.ring(cancel_topic())
 
 
 async def fail_dependents(unit: UnitOfWork, ledger: Ledger, failed: TaskRun, *, at: datetime) -> None:

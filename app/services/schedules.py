@@ -10,9 +10,9 @@ import structlog
 from app.domain.errors import InvalidError
 from app.domain.identity import new_id, utc_now
 from app.domain.schedule import ON_TIME
-from app.domain.status import RunStatus, RunTrigger
+from app.domain.status import RunTrigger
+from app.services.launching import LaneOf, Launch, Start, record_skipped, snapshot_many
 from app.services.playgrounds import schedule_of
-from app.services.runs import LaneOf, Launch, Start, snapshot_many
 from app.store.database import Database, DatabaseAwayError
 from app.store.ledger import Ledger
 from app.store.playgrounds import Fire
@@ -121,11 +121,12 @@ class ScheduleService:
         starts = [
             Start(ledger=ledger, run_id=new_id(), launch=Launch(trigger=RunTrigger.SCHEDULED, scheduled_for=fire))
             for ledger, fire in fires.items()
-            if ledger not in skipped
         ]
-        refused = await snapshot_many(unit, starts, at=at, lane_of=self._lane_of)
+        wanted = [start for start in starts if start.ledger not in skipped]
+        refused = await snapshot_many(unit, wanted, at=at, lane_of=self._lane_of)
         skipped |= {ledger: error.message for ledger, error in refused.items()}  # such as a playground without tasks
-        await _record_skipped(unit, {ledger: (fires[ledger], reason) for ledger, reason in skipped.items()}, at)
+        reasons = {start: skipped[start.ledger] for start in starts if start.ledger in skipped}
+        await record_skipped(unit, reasons, at=at)
 
     async def _reasons_to_skip(
         self, unit: UnitOfWork, fires: Mapping[Ledger, datetime], at: datetime
@@ -168,26 +169,3 @@ def _advance(ledger: Ledger, at: datetime) -> datetime | None:
     if fire is None:
         log.info("schedule.missed", playground_id=playground.id.hex, fire=due.isoformat())
     return fire
-
-
-async def _record_skipped(unit: UnitOfWork, skipped: Mapping[Ledger, tuple[datetime, str]], at: datetime) -> None:
-    """A fire that found something in its way stands in the history, as a run that was cancelled at once."""
-    runs = []
-    for ledger, (fire, reason) in skipped.items():
-        run_id, number, message = new_id(), ledger.playground.last_run_number + 1, f"Skipped. {reason}"
-        runs.append(
-            {
-                "id": run_id,
-                "playground_id": ledger.playground.id,
-                "number": number,
-                "trigger": RunTrigger.SCHEDULED,
-                "status": RunStatus.CANCELLED,
-                "message": message,
-                "scheduled_for": fire,
-                "created_at": at,
-                "ended_at": at,
-            }
-        )
-        ledger.change_playground(last_run_number=number)
-        ledger.record(run_id=run_id, status=RunStatus.CANCELLED, at=at, message=message)
-    await unit.runs.add_many(runs, (), ())

@@ -14,6 +14,7 @@ from app.domain.tasks import TaskType
 from app.engines.registry import EngineRegistry
 from app.models import Task
 from app.services.playgrounds import not_found
+from app.services.rendering import check_query
 from app.services.texts import checked_name, checked_query
 from app.store.database import Database
 from app.store.ledger import Ledger
@@ -58,7 +59,8 @@ class TaskService:
         }
 
         async def work(unit: UnitOfWork) -> Task:
-            await _locked(unit, viewer, playground_id, path=("playgroundId",))
+            ledger = await _locked(unit, viewer, playground_id, path=("playgroundId",))
+            check_query(values["query"], type=values["type"], playground=ledger.playground)
             if (done := await unit.tasks.get(task_id)) is not None:
                 return done
             if await unit.tasks.count(playground_id) >= MAX_TASKS:
@@ -80,7 +82,10 @@ class TaskService:
         async def work(unit: UnitOfWork) -> Task:
             task = await _found(unit, viewer, task_id)
             changes = self._checked(draft, type=task.type)
-            await _locked(unit, viewer, task.playground_id)
+            ledger = await _locked(unit, viewer, task.playground_id)
+            if "query" in changes or "type" in changes:
+                query, type_ = changes.get("query", task.query), changes.get("type", task.type)
+                check_query(query, type=type_, playground=ledger.playground)
             if "name" in changes:
                 await _refuse_taken(unit, task.playground_id, changes["name"], but=task_id)
             await unit.tasks.update(task_id, modified_at=utc_now(), **changes)

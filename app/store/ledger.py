@@ -229,6 +229,7 @@ class Ledger:
     def change_playground(self, **values: Any) -> None:
         """Change columns of the playground itself, in the statement that bumps its counter."""
         self._changes.update(values)
+        assume(self.playground, **values)
 
     async def flush(self) -> None:
         await flush_all(self._session, [self])
@@ -260,7 +261,7 @@ async def flush_all(session: AsyncSession, ledgers: Iterable[Ledger]) -> None:
         await session.execute(CHANGE, rows if len(rows) > 1 else rows[0])
 
 
-def assume(row: TaskRun, **values: Any) -> None:
+def assume(row: TaskRun | Playground, **values: Any) -> None:
     """Bring a row in memory up to what was just written; plain assignment would have the session write it again."""
     for name, value in values.items():
         set_committed_value(row, name, value)

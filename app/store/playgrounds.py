@@ -67,10 +67,11 @@ class PlaygroundStore:
             .join(Run, Run.id == TaskRun.run_id)
             .where(Run.playground_id == playground_id, TaskAttempt.output_location.is_not(None))
         )
+        carried = select(TaskRun.output_location).where(TaskRun.playground_id == playground_id, TaskRun.carried_over)
         pairs = select(ReconciliationRun.differences_location).where(
             ReconciliationRun.playground_id == playground_id, ReconciliationRun.differences_location.is_not(None)
         )
-        found = [*await self._session.scalars(attempts), *await self._session.scalars(pairs)]
+        found = [*await self._session.scalars(attempts.union(carried)), *await self._session.scalars(pairs)]
         return [location for location in found if location is not None]
 
     async def lock_due(self, at: datetime, *, after: Fire | None, limit: int) -> list[Fire]:

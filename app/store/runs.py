@@ -96,6 +96,11 @@ class RunStore:
         query = select(TaskRun).where(TaskRun.run_id.in_(run_ids)).order_by(TaskRun.run_id, TaskRun.position)
         return (await self._session.scalars(query)).all()
 
+    async def attempts_of(self, task_run_ids: Collection[UUID]) -> Sequence[TaskAttempt]:
+        """The ended attempts, the first first."""
+        query = select(TaskAttempt).where(TaskAttempt.task_run_id.in_(task_run_ids))
+        return (await self._session.scalars(query.order_by(TaskAttempt.task_run_id, TaskAttempt.attempt))).all()
+
     async def counts_of(self, run_ids: Collection[UUID]) -> Sequence[tuple[UUID, TaskRunStatus, int]]:
         query = (
             select(TaskRun.run_id, TaskRun.status, func.count())
@@ -125,7 +130,10 @@ class RunStore:
         ids = (
             select(newest.id)
             .where(
-                newest.playground_id == Playground.id, newest.scheduled_for.is_not(None), newest.started_at.is_not(None)
+                newest.playground_id == Playground.id,
+                newest.scheduled_for.is_not(None),
+                newest.series == "",
+                newest.started_at.is_not(None),
             )
             .order_by(newest.scheduled_for.desc())
             .limit(1)
@@ -149,6 +157,20 @@ class RunStore:
         if status is not None:
             newest = newest.where(TaskRun.status == status)
         return (await self._session.scalars(select(TaskRun).where(TaskRun.id.in_(newest)))).all()
+
+    async def by_output(self, location: str, *, writer: UUID, owner_id: UUID) -> TaskRun | None:
+        """The owner's newest task run whose output lies there: the one that wrote it, or one that carries it over."""
+        query = (
+            select(TaskRun)
+            .join(Playground, Playground.id == TaskRun.playground_id)
+            .where(
+                (TaskRun.id == writer) | (TaskRun.output_of_id == writer),
+                TaskRun.output_location == location,
+                Playground.owner_id == owner_id,
+            )
+            .order_by(TaskRun.output_pruned_at.is_not(None), TaskRun.id.desc())
+        )
+        return await self._session.scalar(query.limit(1))
 
     # ---- the event log
 

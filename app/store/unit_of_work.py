@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.events import Outbox
 from app.store.accounts import AccountStore
+from app.store.backfills import BackfillStore
 from app.store.discards import DiscardStore
 from app.store.events import EventStore
 from app.store.ledger import Ledger, flush_all
@@ -73,6 +74,10 @@ class UnitOfWork:
     @cached_property
     def workers(self) -> WorkerStore:
         return WorkerStore(session=self._session)
+
+    @cached_property
+    def backfills(self) -> BackfillStore:
+        return BackfillStore(session=self._session)
 
     @cached_property
     def reconciliations(self) -> ReconciliationStore:

@@ -11,7 +11,7 @@ from app.domain.identity import new_id
 from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
 from app.engines.base import TerminalEngineError
 from app.models import Run
-from app.services.runs import Launch
+from app.services.launching import Launch
 from app.services.tasks import TaskDraft
 from tests.support.workbench import Workbench
 

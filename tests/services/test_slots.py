@@ -11,7 +11,8 @@ from app.domain.identity import Viewer, new_id
 from app.domain.status import RunStatus, TaskRunStatus
 from app.engines.registry import EngineRegistry
 from app.models import Playground, Run, TaskRun
-from app.services.runs import Launch, RunService
+from app.services.launching import Launch
+from app.services.runs import RunService
 from app.services.slots import Slots
 from tests.support.engine import FakeEngine
 from tests.support.workbench import Workbench

@@ -2,11 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 from alembic import command
-from sqlalchemy import Connection, inspect
+from sqlalchemy import (
+    CHAR,
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Integer,
+    MetaData,
+    Numeric,
+    func,
+    inspect,
+    select,
+    text,
+)
 
 from app.store import migration
 from app.store.database import Database
@@ -77,3 +93,48 @@ def _downgrade(connection: Connection) -> None:
 
 def _tables(connection: Connection) -> set[str]:
     return set(inspect(connection).get_table_names())
+
+
+async def test_an_upgrade_keeps_the_rows_that_are_there(database: Database) -> None:
+    async with database.engine.connect() as connection:
+        await connection.run_sync(_upgrade_to_first)
+        before = await connection.run_sync(_fill)
+        await connection.commit()
+    assert len(before) > 10
+    await migrate(database.engine)
+    async with database.engine.connect() as connection:
+        assert {name: await connection.run_sync(_count, name) for name in before} == dict.fromkeys(before, 1)
+        assert await connection.scalar(text("PRAGMA foreign_keys" if _is_sqlite(database) else "SELECT 1")) == 1
+
+
+def _upgrade_to_first(connection: Connection) -> None:
+    command.upgrade(migration._config(connection), "0001")
+
+
+def _fill(connection: Connection) -> list[str]:
+    """One row in each table, all with the same id, so that each refers to the others."""
+    metadata = MetaData()
+    metadata.reflect(connection)
+    tables = [table for table in metadata.sorted_tables if table.name != "alembic_version"]
+    for table in tables:
+        values = {column.name: _value(column) for column in table.columns}
+        connection.execute(table.insert().values(values))
+    return [table.name for table in tables]
+
+
+def _value(column: Column[Any]) -> object:
+    if getattr(column.type, "length", None) == len(UUID(int=0).hex) and isinstance(column.type, CHAR):
+        return UUID(int=1).hex
+    if isinstance(column.type, DateTime):
+        return datetime(2026, 1, 5)  # noqa: DTZ001 - as the tables have it
+    return 1 if isinstance(column.type, Numeric | Integer | Boolean) else "1"
+
+
+def _count(connection: Connection, name: str) -> int:
+    metadata = MetaData()
+    metadata.reflect(connection, only=[name], resolve_fks=False)
+    return connection.scalar(select(func.count()).select_from(metadata.tables[name])) or 0
+
+
+def _is_sqlite(database: Database) -> bool:
+    return database.url.get_backend_name() == "sqlite"

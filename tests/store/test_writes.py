@@ -15,8 +15,8 @@ from app.domain.identity import new_id
 from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import ReconciliationOptions
 from app.domain.tasks import TaskType
+from app.services.launching import Launch
 from app.services.reconciliations import Comparison
-from app.services.runs import Launch
 from app.services.tasks import TaskDraft
 from app.store.database import WRITE_TRIES, Database, DatabaseAwayError, is_retriable
 from app.store.unit_of_work import UnitOfWork

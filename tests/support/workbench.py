@@ -25,9 +25,9 @@ from app.models import Base, Event, Playground, Role, Run, Task, TaskAttempt, Ta
 from app.services.attempt import AttemptRunner
 from app.services.execution import ExecutionService
 from app.services.held_work import HeldWork
+from app.services.launching import Launch
 from app.services.leases import Lease
 from app.services.recovery import RecoveryService, Swept
-from app.services.runs import Launch
 from app.services.slots import Slots
 from app.services.tasks import TaskDraft
 from app.settings import Settings

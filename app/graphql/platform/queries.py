@@ -6,13 +6,15 @@ import strawberry
 
 from app.domain.errors import InvalidError, TooLargeError
 from app.graphql.accounts.types import User
+from app.graphql.backfills.types import Backfill
 from app.graphql.context import Info
 from app.graphql.ids import parse_global
 from app.graphql.node import Node
 from app.graphql.platform.types import EngineConnection, Health
 from app.graphql.playgrounds.types import Playground
 from app.graphql.reconciliations.types import Reconciliation, ReconciliationRun
-from app.graphql.runs.types import Limit, Preview, Run, TaskRun, preview_of
+from app.graphql.runs.outcomes import Limit, Preview, preview_of
+from app.graphql.runs.types import Run, TaskRun
 from app.graphql.scalars import BigInt
 from app.graphql.tasks.types import Task
 
@@ -89,6 +91,9 @@ async def _node(info: Info, id: str) -> Node | None:  # noqa: PLR0911 - one for 
         case "Run":
             run = await services.runs.get(viewer, key)
             return None if run is None else Run.of(run)
+        case "Backfill":
+            backfill = await services.backfills.get(viewer, key)
+            return None if backfill is None else Backfill.of(backfill)
         case "TaskRun":
             task_run = await services.runs.task_run(viewer, key)
             return None if task_run is None else TaskRun.of(task_run)

@@ -7,6 +7,7 @@ import strawberry
 from app.graphql.context import Info
 from app.graphql.ids import from_global
 from app.graphql.node import given, refusable
+from app.graphql.playgrounds.parameters import pairs_of
 from app.graphql.playgrounds.types import (
     CreatePlaygroundInput,
     DeletePayload,
@@ -31,6 +32,7 @@ class PlaygroundMutations:
                 name=input.name,
                 description=input.description or "",
                 schedule=input.schedule.value() if input.schedule else None,
+                parameters=pairs_of(input.parameters),
             )
             return Playground.of(row)
 
@@ -48,6 +50,7 @@ class PlaygroundMutations:
                 description=given(input.description),
                 schedule=input.schedule.value() if input.schedule else None,
                 remove_schedule=input.schedule is None,
+                parameters=None if input.parameters is strawberry.UNSET else pairs_of(input.parameters),
             )
             return Playground.of(row)
 

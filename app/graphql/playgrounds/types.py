@@ -6,6 +6,7 @@ from typing import Annotated
 
 import strawberry
 
+import app.graphql.backfills.types as backfill_types
 import app.graphql.enums  # noqa: F401 - before any type that uses one
 import app.graphql.reconciliations.types as reconciliation_types
 import app.graphql.runs.types as run_types
@@ -20,9 +21,11 @@ from app.graphql.accounts.types import User
 from app.graphql.connections import After, Before, Connection, First, Last, connect, page_request
 from app.graphql.context import Info
 from app.graphql.ids import to_global
-from app.graphql.lazy import LazyReconciliation, LazyRun, LazyTask
+from app.graphql.lazy import LazyBackfill, LazyBackfillPreview, LazyReconciliation, LazyRun, LazyTask
 from app.graphql.node import Node, UserError
+from app.graphql.playgrounds.parameters import Parameter, ParameterInput
 from app.models import Playground as PlaygroundRow
+from app.services.backfills import Range
 from app.services.playgrounds import schedule_of
 
 MAX_FIRE_TIMES = 100
@@ -76,6 +79,10 @@ class Playground(Node):
         value = schedule_of(self.row)
         return None if value is None else Schedule.of(value)
 
+    @strawberry.field(description="Named values that may stand in its tasks' texts.")
+    def parameters(self) -> list[Parameter]:
+        return Parameter.of(self.row.parameters)
+
     @strawberry.field(description="Its tasks, in the order in which they were made.")
     async def tasks(self, info: Info) -> list[LazyTask]:
         rows = await info.context.loaders.tasks_of.load(self.row.id)
@@ -107,6 +114,25 @@ class Playground(Node):
         page = await info.context.services.runs.page(self.row.id, request, statuses=status, triggers=trigger)
         return connect(Connection[run_types.Run], page, run_types.Run.of)
 
+    @strawberry.field(description="Its backfills, the newest first.")
+    async def backfills(
+        self, info: Info, first: First = 20, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[LazyBackfill]:
+        request = page_request(first, after, last, before)
+        page = await info.context.services.backfills.page(self.row.id, request)
+        return connect(Connection[backfill_types.Backfill], page, backfill_types.Backfill.of)
+
+    @strawberry.field(description="What a backfill of a range would run.")
+    async def backfill_preview(
+        self,
+        info: Info,
+        from_: Annotated[datetime, strawberry.argument(name="from", description="The start of the range.")],
+        until: Annotated[datetime, strawberry.argument(description="The end of the range, which belongs to it.")],
+        rerun: Annotated[bool, strawberry.argument(description="Whether what has succeeded runs again.")] = False,
+    ) -> LazyBackfillPreview:
+        plan = await info.context.services.backfills.plan(self.row, Range(start=from_, end=until, rerun=rerun))
+        return backfill_types.BackfillPreview.of(plan)
+
     @strawberry.field(description="The newest run.")
     async def last_run(self, info: Info) -> LazyRun | None:
         row = await info.context.loaders.last_run_of.load(self.row.id)
@@ -119,6 +145,7 @@ class Playground(Node):
 
     @classmethod
     def of(cls, row: PlaygroundRow) -> "Playground":
+        idle = row.active_run_id is None and row.active_backfill_id is None
         return cls(
             id=to_global("Playground", row.id),
             row=row,
@@ -126,7 +153,7 @@ class Playground(Node):
             description=row.description,
             created_at=row.created_at,
             modified_at=row.modified_at,
-            status=PlaygroundStatus.IDLE if row.active_run_id is None else PlaygroundStatus.RUNNING,
+            status=PlaygroundStatus.IDLE if idle else PlaygroundStatus.RUNNING,
         )
 
 
@@ -177,6 +204,9 @@ class CreatePlaygroundInput:
     name: str = strawberry.field(description="Unique among your playgrounds.")
     description: str | None = strawberry.field(default="", description="What it is for.")
     schedule: ScheduleInput | None = strawberry.field(default=None, description="When it runs by itself.")
+    parameters: list[ParameterInput] | None = strawberry.field(
+        default=None, description="Named values for its tasks' texts."
+    )
 
 
 @strawberry.input(description="Changes of a playground; what is left out stays as it is.")
@@ -186,6 +216,9 @@ class UpdatePlaygroundInput:
     description: str | None = strawberry.field(default=strawberry.UNSET, description="A new description.")
     schedule: ScheduleInput | None = strawberry.field(
         default=strawberry.UNSET, description="A new schedule; null takes the schedule away."
+    )
+    parameters: list[ParameterInput] | None = strawberry.field(
+        default=strawberry.UNSET, description="The whole set of parameters; null takes all away."
     )
 
 

@@ -19,7 +19,7 @@ from app.graphql.context import Info
 from app.graphql.ids import to_cursor, to_global
 from app.graphql.lazy import LazyPlayground, LazyTask, LazyTaskRun
 from app.graphql.node import Node, UserError
-from app.graphql.runs.types import TaskError, duration_ms
+from app.graphql.runs.outcomes import TaskError, duration_ms
 from app.graphql.scalars import BigInt
 from app.models import Reconciliation as ReconciliationRow
 from app.models import ReconciliationEvent as EventRow

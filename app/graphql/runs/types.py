@@ -5,6 +5,7 @@ from typing import Annotated
 
 import strawberry
 
+import app.graphql.backfills.types as backfill_types
 import app.graphql.enums  # noqa: F401 - before any type that uses one
 import app.graphql.playgrounds.types as playground_types
 import app.graphql.reconciliations.types as reconciliation_types
@@ -16,19 +17,16 @@ from app.domain.tasks import TaskType
 from app.graphql.connections import MAX_PAGE, After, Connection, Edge, PageInfo
 from app.graphql.context import Info
 from app.graphql.ids import position_of_cursor, to_cursor, to_global
-from app.graphql.lazy import LazyPlayground, LazyReconciliationRun, LazyTask
+from app.graphql.lazy import LazyBackfill, LazyPlayground, LazyReconciliationRun, LazyTask
 from app.graphql.node import Node, UserError
+from app.graphql.playgrounds.parameters import Parameter
+from app.graphql.runs.outcomes import Output, OutputColumn, TaskAttempt, TaskError, duration_ms
 from app.graphql.scalars import BigInt
 from app.models import Event as EventRow
 from app.models import LogLine as LogLineRow
 from app.models import Run as RunRow
 from app.models import TaskRun as TaskRunRow
-from app.outputs.base import PreviewTable
 from app.services.following import Batch, Encoded
-from app.services.runs import refuse_pruned
-
-Limit = Annotated[int, strawberry.argument(description="How many rows, at most 1000.")]
-MAX_PREVIEW = 1000
 
 
 @strawberry.type(description="How many of a run's tasks stand where.")
@@ -41,56 +39,15 @@ class RunCounts:
     cancelled: int = strawberry.field(description="Cut short.")
 
 
-@strawberry.type(description="Why a task failed.")
-class TaskError:
-    code: str = strawberry.field(description="A short word such as SYNTAX, TIMEOUT or WORKER_LOST.")
-    message: str = strawberry.field(description="What is wrong, and what to do next.")
-    retriable: bool = strawberry.field(description="Whether another attempt may succeed.")
-
-
-@strawberry.type(description="A column of an output.")
-class OutputColumn:
-    name: str = strawberry.field(description="The query's own label.")
-    type: str = strawberry.field(description="The engine's name of the type.")
-
-
-@strawberry.type(description="The first rows of an output.")
-class Preview:
-    columns: list[str] = strawberry.field(description="The labels.")
-    rows: list[list[str | None]] = strawberry.field(description="The cells as text; null is SQL's NULL.")
-    truncated: bool = strawberry.field(description="Whether there are more rows.")
-
-    @classmethod
-    def of(cls, table: PreviewTable) -> "Preview":
-        return cls(columns=list(table.columns), rows=table.rows, truncated=table.truncated)
-
-
-@strawberry.type(description="What a task run has given.")
-class Output:
-    row: strawberry.Private[TaskRunRow]
-    location: str = strawberry.field(description="Where it lies in the output store.")
-    format: OutputFormat = strawberry.field(description="How it is written.")
-    delimiter: str = strawberry.field(description="What parts the cells of a CSV file.")
-    size_bytes: BigInt = strawberry.field(description="The size of the file.")
-    row_count: BigInt = strawberry.field(description="Rows, the header not counted.")
-    columns: list[OutputColumn] = strawberry.field(description="The columns, in order.")
-
-    @strawberry.field(description="The first rows; only the start of the file is read.")
-    async def preview(self, info: Info, limit: Limit = 100) -> Preview:
-        refuse_pruned(self.row)
-        return await preview_of(info, self.location, self.format, self.delimiter, limit)
-
-    @strawberry.field(description="Where a browser gets the whole file, for an hour.")
-    def download_url(self, info: Info) -> str:
-        return info.context.services.downloads.url_for(self.location, filename=f"{self.row.name}.csv")
-
-
 @strawberry.type(description="One task in one run, as it was when the run started.")
 class TaskRun(Node):
     row: strawberry.Private[TaskRunRow]
     name: str = strawberry.field(description="The task's name at that time.")
     type: TaskType = strawberry.field(description="The language of the text.")
-    query: str = strawberry.field(description="The text at that time.")
+    query: str = strawberry.field(description="The text at that time, as its author wrote it.")
+    rendered_query: str | None = strawberry.field(
+        description="The text with its values, as the engine gets it; null where the author's is no template."
+    )
     status: TaskRunStatus = strawberry.field(description="Where it stands.")
     attempt: int = strawberry.field(description="The number of the latest attempt; 0 before the first.")
     started_at: datetime | None = strawberry.field(description="When the latest attempt started.")
@@ -110,13 +67,13 @@ class TaskRun(Node):
 
     @strawberry.field(description="Why the latest attempt failed.")
     def error(self) -> TaskError | None:
-        if self.row.error_code is None:
-            return None
-        return TaskError(
-            code=self.row.error_code,
-            message=self.row.error_message or "",
-            retriable=bool(self.row.error_retriable),
-        )
+        return TaskError.of(self.row)
+
+    @strawberry.field(description="All attempts, the first first; a task run that was carried over has none.")
+    async def attempts(self, info: Info) -> list[TaskAttempt]:
+        rows = await info.context.loaders.attempts_of.load(self.row.id)
+        attempts = [TaskAttempt.of(row) for row in rows or ()]
+        return [*attempts, TaskAttempt.running(self.row)] if self.row.status is TaskRunStatus.RUNNING else attempts
 
     @strawberry.field(description="What it has given, once it has succeeded.")
     def output(self) -> Output | None:
@@ -141,6 +98,7 @@ class TaskRun(Node):
             name=row.name,
             type=row.type,
             query=row.query,
+            rendered_query=row.rendered_query,
             status=row.status,
             attempt=row.attempt,
             started_at=row.started_at,
@@ -182,7 +140,7 @@ class Run(Node):
     trigger: RunTrigger = strawberry.field(description="Why it was started.")
     status: RunStatus = strawberry.field(description="Where it stands.")
     message: str | None = strawberry.field(description="What there is to say about it.")
-    scheduled_for: datetime | None = strawberry.field(description="The fire time of a scheduled run.")
+    scheduled_for: datetime | None = strawberry.field(description="The fire time that it is for.")
     created_at: datetime = strawberry.field(description="When it was asked for.")
     started_at: datetime | None = strawberry.field(description="When a worker took it up.")
     ended_at: datetime | None = strawberry.field(description="When it ended.")
@@ -218,6 +176,17 @@ class Run(Node):
             None if self.row.resumed_from_id is None else await info.context.loaders.run.load(self.row.resumed_from_id)
         )
         return None if row is None else Run.of(row)
+
+    @strawberry.field(description="The backfill that it is a part of.")
+    async def backfill(self, info: Info) -> LazyBackfill | None:
+        if self.row.backfill_id is None:
+            return None
+        row = await info.context.loaders.backfill.load(self.row.backfill_id)
+        return None if row is None else backfill_types.Backfill.of(row)
+
+    @strawberry.field(description="The values that stood in its tasks' texts.")
+    def parameters(self) -> list[Parameter]:
+        return Parameter.of(self.row.parameters)
 
     @strawberry.field(description="All that happened in it, the oldest first.")
     async def events(
@@ -307,35 +276,7 @@ class RunPayload:
     errors: list[UserError] = strawberry.field(description="Why it was refused; empty when it was not.")
 
 
-@strawberry.input(description="What to run.")
-class RunPlaygroundInput:
-    playground_id: strawberry.ID = strawberry.field(description="Which playground.")
-    task_ids: list[strawberry.ID] | None = strawberry.field(
-        default=None, description="Only these tasks; the others are skipped, and the order among these holds."
-    )
-    idempotency_key: str | None = strawberry.field(
-        default=None, description="The same key gives back the run that it made."
-    )
-
-
-@strawberry.input(description="The run to cancel.")
-class CancelRunInput:
-    run_id: strawberry.ID = strawberry.field(description="Which run.")
-
-
-def duration_ms(start: datetime | None, end: datetime | None) -> BigInt | None:
-    return None if start is None or end is None else BigInt(round((end - start).total_seconds() * 1000))
-
-
 async def load_run(info: Info, row: TaskRunRow | EventRow) -> Run:
     run = await info.context.loaders.run.load(row.run_id)
     assert run is not None  # noqa: S101 - a foreign key
     return Run.of(run)
-
-
-async def preview_of(info: Info, location: str, format: OutputFormat, delimiter: str, limit: int) -> Preview:
-    """Raises: InvalidError, NotFoundError."""
-    if not 1 <= limit <= MAX_PREVIEW:
-        raise InvalidError(f"`limit` is between 1 and {MAX_PREVIEW}; {limit} is not.", path=("limit",))
-    table = await info.context.services.outputs.preview(location, format=format, delimiter=delimiter, limit=limit)
-    return Preview.of(table)

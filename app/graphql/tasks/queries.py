@@ -5,11 +5,11 @@ from typing import Annotated
 
 import strawberry
 
-from app.domain.sql import query_fields
 from app.domain.tasks import TaskType
 from app.graphql.context import Info
 from app.graphql.ids import parse_global
 from app.graphql.tasks.types import QueryFields, Task
+from app.services.rendering import fields_of
 from app.services.texts import checked_query
 
 
@@ -29,7 +29,7 @@ class TaskQueries:
         self,
         info: Info,
         type: Annotated[TaskType, strawberry.argument(description="The language of the text.")],
-        query: Annotated[str, strawberry.argument(description="The text.")],
+        query: Annotated[str, strawberry.argument(description="The text; a template is read with samples.")],
     ) -> QueryFields:
         info.context.signed_in()
-        return QueryFields.of(await asyncio.to_thread(query_fields, type, checked_query(query)))
+        return QueryFields.of(await asyncio.to_thread(fields_of, type, checked_query(query)))

@@ -9,7 +9,6 @@ import app.graphql.enums  # noqa: F401 - before any type that uses one
 import app.graphql.playgrounds.types as playground_types
 import app.graphql.runs.types as run_types
 from app.domain.sql import QueryFields as QueryFieldsValue
-from app.domain.sql import query_fields
 from app.domain.tasks import TaskType
 from app.graphql.context import Info
 from app.graphql.ids import to_global
@@ -17,6 +16,7 @@ from app.graphql.lazy import LazyPlayground, LazyTaskRun
 from app.graphql.node import Node, UserError
 from app.graphql.scalars import BigInt
 from app.models import Task as TaskRow
+from app.services.rendering import fields_of
 
 
 @strawberry.type(description="A column of a query's output, as its text says.")
@@ -42,7 +42,9 @@ class Task(Node):
     row: strawberry.Private[TaskRow]
     name: str = strawberry.field(description="Unique within the playground.")
     type: TaskType = strawberry.field(description="The language of the text.")
-    query: str = strawberry.field(description="The text: SQL, or a PySpark script.")
+    query: str = strawberry.field(
+        description="The text: SQL, or a PySpark script. `{{ … }}` stands for a value of the run or a parameter."
+    )
     connection: str | None = strawberry.field(description="A named connection; null for the default one.")
     max_retries: int = strawberry.field(description="How often a transient failure is tried again.")
     retry_delay_ms: int = strawberry.field(description="The first delay before a retry; it doubles each time.")
@@ -65,9 +67,10 @@ class Task(Node):
         return await self._neighbours(info, parents=False)
 
     @strawberry.field(description="The columns that its query gives.")
-    async def fields(self) -> QueryFields:
+    async def fields(self, info: Info) -> QueryFields:
+        playground = await info.context.loaders.playground.load(self.row.playground_id)
         # In a thread: reading a long text takes seconds, and the event loop serves everybody else.
-        return QueryFields.of(await asyncio.to_thread(query_fields, self.row.type, self.row.query))
+        return QueryFields.of(await asyncio.to_thread(fields_of, self.row.type, self.row.query, playground))
 
     @strawberry.field(description="Its newest run.")
     async def last_run(self, info: Info) -> LazyTaskRun | None:

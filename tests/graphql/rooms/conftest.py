@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -9,9 +10,11 @@ import pytest
 
 from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import ReconciliationOptions
+from app.domain.schedule import Schedule
 from app.graphql.ids import to_global
 from app.main import create_app
-from app.models import Playground, Reconciliation, ReconciliationRun, Run, Task, TaskRun
+from app.models import Backfill, Playground, Reconciliation, ReconciliationRun, Run, Task, TaskRun
+from app.services.backfills import Range
 from app.services.reconciliations import Comparison
 from tests.support.workbench import Workbench
 
@@ -78,6 +81,8 @@ class World:
     right_run: TaskRun
     pair: Reconciliation
     pair_run: ReconciliationRun
+    history: Playground  # with a schedule, and a backfill that was cancelled
+    backfill: Backfill
 
     @property
     def ids(self) -> dict[str, str]:
@@ -91,6 +96,8 @@ class World:
             "rightRun": to_global("TaskRun", self.right_run.id),
             "pair": to_global("Reconciliation", self.pair.id),
             "pairRun": to_global("ReconciliationRun", self.pair_run.id),
+            "history": to_global("Playground", self.history.id),
+            "backfill": to_global("Backfill", self.backfill.id),
         }
 
 
@@ -108,7 +115,10 @@ async def make_world(bench: Workbench) -> World:
         mapping=[ColumnMapping(left="one", right="one")],
         options=ReconciliationOptions(),
     )
+    history, backfill = await _cancelled_backfill(bench)
     return World(
+        history=history,
+        backfill=backfill,
         playground=playground,
         left=tasks["left"],
         right=tasks["right"],
@@ -118,6 +128,16 @@ async def make_world(bench: Workbench) -> World:
         pair=pair,
         pair_run=await pairs.launch(bench.viewer, pair.id, Comparison()),
     )
+
+
+async def _cancelled_backfill(bench: Workbench) -> tuple[Playground, Backfill]:
+    playground, _ = await bench.graph({"day": ""})
+    schedule = Schedule(cron="@daily", paused=True)
+    playground = await bench.services.playgrounds.update(bench.viewer, playground.id, schedule=schedule)
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    span = Range(start=first, end=first + timedelta(days=1))
+    backfill = await bench.services.backfills.start(bench.viewer, playground.id, span)
+    return playground, await bench.services.backfills.cancel(bench.viewer, backfill.id)
 
 
 @pytest.fixture

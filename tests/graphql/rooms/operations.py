@@ -16,6 +16,12 @@ MUTATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "deleteTask": ("deletedId", {"taskId": "$left"}),
     "setTaskParents": ("task { id }", {"taskId": "$right", "parentIds": []}),
     "runPlayground": ("run { id }", {"playgroundId": "$playground"}),
+    "resumeRun": ("run { id }", {"runId": "$run"}),
+    "startBackfill": (
+        "backfill { id }",
+        {"playgroundId": "$history", "from": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"},
+    ),
+    "cancelBackfill": ("backfill { id }", {"backfillId": "$backfill"}),
     "cancelRun": ("run { id }", {"runId": "$run"}),
     "createReconciliation": (
         "reconciliation { id }",
@@ -53,13 +59,14 @@ QUERIES: dict[str, str] = {
     "queryFields": '{ queryFields(type: HIVE, query: "SELECT 1") { complete } }',
     "run": "{ run(id: %(run)s) { id } }",
     "taskRun": "{ taskRun(id: %(leftRun)s) { id } }",
+    "backfill": "{ backfill(id: %(backfill)s) { id } }",
     "reconciliation": "{ reconciliation(id: %(pair)s) { id } }",
     "reconciliationRun": "{ reconciliationRun(id: %(pairRun)s) { id } }",
     "viewer": "{ viewer { id } }",
     "health": "{ health { database redis workers schedulerLagMs } }",
 }
 OPEN_QUERIES = {"viewer", "health"}
-BY_ID = {"playground", "task", "run", "taskRun", "reconciliation", "reconciliationRun", "node"}
+BY_ID = {"playground", "task", "run", "taskRun", "backfill", "reconciliation", "reconciliationRun", "node"}
 
 SUBSCRIPTIONS: dict[str, str] = {
     "runEvents": "subscription { runEvents(runId: %(run)s) { cursor } }",

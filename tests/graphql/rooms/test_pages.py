@@ -11,7 +11,7 @@ from app.domain.reconciliation.options import ReconciliationOptions
 from app.domain.status import ReconciliationStatus
 from app.graphql.ids import to_global
 from app.graphql.loaders import KEYS_AT_ONCE, Loaders
-from app.services.runs import Launch
+from app.services.launching import Launch
 from app.store.unit_of_work import UnitOfWork
 from tests.graphql.rooms.conftest import Caller, Site
 from tests.support.workbench import Workbench
