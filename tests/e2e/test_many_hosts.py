@@ -242,8 +242,8 @@ async def test_nginx_says_that_the_client_came_by_https(site: Site, api: Api) ->
 
 @pytest.fixture
 def impatient_nginx(site: Site, reaper: Reaper) -> Iterator[Nginx]:
-    """The same site, with as little patience for silence as the servers' heartbeats are quicker here: a twentieth."""
-    changes = addresses(site.hosts) | {"proxy_read_timeout 75s": "proxy_read_timeout 3s"}
+    """The same site, with as little patience for silence as the servers' heartbeats are quicker here: a fifteenth."""
+    changes = addresses(site.hosts) | {"proxy_read_timeout 45s": "proxy_read_timeout 3s"}
     nginx = Nginx(site=SITE, changes=changes, reaper=reaper)
     nginx.start()
     yield nginx
