@@ -8,13 +8,13 @@ from functools import partial
 from itertools import product
 
 import structlog
-from redis.exceptions import RedisError
 
 from app.context import ProcessContext
 from app.domain.dispatch import Pool
 from app.domain.events import JobName
 from app.domain.identity import new_id
 from app.domain.reconciliation.options import Thresholds
+from app.messaging.bell import REDIS_AWAY
 from app.messaging.queue import Handler, QueueWorker, Room, make_worker, queue_of, queue_topic
 from app.services.attempt import AttemptRunner
 from app.services.comparison import ComparisonService
@@ -110,7 +110,7 @@ class WorkerProcess:
                     await stack.enter_async_context(self._process.bell.listening(queue_topic(name), wake.set))
                     await worker.main()
                     return
-            except (RedisError, OSError) as error:
+            except REDIS_AWAY as error:
                 log.warning("worker.queue_unreachable", queue=str(name), reason=str(error))
             except Exception:  # else this worker would live on, and take nothing
                 log.exception("worker.queue_crashed", queue=str(name))

@@ -21,6 +21,9 @@ PREFIX = "phantom:bell:"
 RECONNECT_DELAY = 0.5
 PATIENCE = 1.0  # seconds to wait for Redis to confirm a subscription; beyond it the next reconnection rings anyway
 
+# A RuntimeError is uvloop's word for a connection that was closed under a command.
+REDIS_AWAY = (RedisError, OSError, TimeoutError, RuntimeError)
+
 log = structlog.get_logger()
 Listener = Callable[[], None]
 
@@ -67,7 +70,7 @@ class Bell:
         if confirmed is None:
             confirmed = self._confirmed[topic] = asyncio.Event()
             if self._pubsub is not None and self._connected.is_set():
-                with suppress(RedisError, OSError):
+                with suppress(*REDIS_AWAY):
                     await self._pubsub.subscribe(PREFIX + topic)
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
@@ -83,14 +86,14 @@ class Bell:
         del self._listeners[topic]
         self._confirmed.pop(topic, None)
         if self._pubsub is not None and self._connected.is_set():
-            with suppress(RedisError, OSError):
+            with suppress(*REDIS_AWAY):
                 await self._pubsub.unsubscribe(PREFIX + topic)
 
     async def _read_for_ever(self) -> None:
         while True:
             try:
                 await self._read()
-            except (RedisError, OSError) as error:
+            except REDIS_AWAY as error:
                 log.warning("bell.disconnected", reason=str(error))
             self._connected.clear()
             for confirmed in self._confirmed.values():

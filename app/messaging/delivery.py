@@ -4,10 +4,9 @@ import asyncio
 from contextlib import suppress
 
 import structlog
-from redis.exceptions import RedisError
 
 from app.domain.events import Job, Outbox, every_topic
-from app.messaging.bell import Bell
+from app.messaging.bell import REDIS_AWAY, Bell
 from app.messaging.queue import JobQueue, queue_topic
 
 PATIENCE = 2.0  # seconds that a caller waits for Redis; what was not sent by then is owed
@@ -15,7 +14,6 @@ RETRY_INTERVAL = 0.5  # seconds between two tries to send what is owed
 MOST_OWED = 10_000  # jobs, and rings; the sweeper sends jobs beyond that, and one ring of every topic says the rest
 
 log = structlog.get_logger()
-AWAY = (RedisError, OSError, TimeoutError)
 
 
 class Delivery:
@@ -29,13 +27,15 @@ class Delivery:
 
     async def __call__(self, outbox: Outbox) -> None:
         """Send what was committed. Redis being away delays it and is no failure of the commit."""
+        if self._paying is not None and not self._paying.done():
+            self._owe(outbox)  # Redis is away as far as is known: the next commit need not wait to find that out
+            return
         try:
             await self._send(outbox)
-        except AWAY as error:
+        except REDIS_AWAY as error:
             log.warning("delivery.delayed", jobs=len(outbox.jobs), rings=len(outbox.rings), reason=str(error))
             self._owe(outbox)
-            if self._paying is None or self._paying.done():
-                self._paying = asyncio.create_task(self._pay(), name="delivery")
+            self._paying = asyncio.create_task(self._pay(), name="delivery")
 
     async def close(self) -> None:
         """Try no more; what is still owed is found by the sweeper."""
@@ -63,7 +63,7 @@ class Delivery:
             owed, self._owed = self._owed, Outbox()
             try:
                 await self._send(owed)
-            except AWAY:
+            except REDIS_AWAY:
                 self._owe(owed)
 
 

@@ -17,13 +17,14 @@ from arq.jobs import serialize_job
 from arq.worker import Function, Worker, func
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import BusyLoadingError, RedisError
+from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.domain.dispatch import Pool
 from app.domain.events import Job, JobName
 from app.domain.identity import utc_now
+from app.messaging.bell import REDIS_AWAY
 
 JOB_TIMEOUT = timedelta(days=30)  # a task's own timeout is the engine's business; arq's would kill long SQL silently
 JOB_LIFETIME = timedelta(days=1)  # of a job that nobody takes up; what it was about is in the database
@@ -145,7 +146,7 @@ class QueueWorker(Worker):
                 self._wake.clear()
                 try:
                     found = await self._take()
-                except RedisError as error:
+                except REDIS_AWAY as error:
                     log.warning("queue.unreachable", reason=str(error))
                     await asyncio.sleep(POLL_INTERVAL.total_seconds())
                     continue
