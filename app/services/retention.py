@@ -101,10 +101,21 @@ class RetentionService:
             after = runs[-1]
 
     async def _prune_by_count(self, pruned: Pruned, at: datetime) -> None:
-        after = None
-        while self._rules.max_runs is not None:
+        count, after = self._rules.max_runs, None
+        while count is not None:
             async with self._database.read() as unit:
-                runs = await unit.retention.runs_beyond(self._rules.max_runs, after=after, limit=BATCH)
+                playgrounds = await unit.retention.playgrounds_beyond(count, after=after, limit=BATCH)
+            for playground_id in playgrounds:
+                await self._prune_beyond(playground_id, count, pruned, at)
+            if len(playgrounds) < BATCH:
+                return
+            after = playgrounds[-1]
+
+    async def _prune_beyond(self, playground_id: UUID, count: int, pruned: Pruned, at: datetime) -> None:
+        after = None
+        while True:
+            async with self._database.read() as unit:
+                runs = await unit.retention.runs_beyond(playground_id, count, after=after, limit=BATCH)
             await self._prune_runs(runs, pruned, at)
             if len(runs) < BATCH:
                 return
@@ -213,7 +224,7 @@ class RetentionService:
             if await unit.open_ledger(playground_id) is None:
                 return 0
             kept = await unit.retention.kept_locations(playground_id)  # a comparison may have begun
-            referents = await unit.retention.referents(playground_id, _writers(locations), locations)
+            referents = await unit.retention.referents(_writers(locations), locations)
             for referent in referents:
                 if referent.ended_at is None or not self._rules.deletes_outputs(at - referent.ended_at):
                     kept.add(referent.location)
@@ -234,7 +245,7 @@ async def _files_of(unit: UnitOfWork, run: EndedRun) -> set[str]:
     locations = await unit.retention.locations_of(run.id)
     attempts = await unit.retention.written_by(run.id)
     locations |= {location for _, location in attempts if location is not None}
-    referents = await unit.retention.referents(run.playground_id, _writers(locations), locations)
+    referents = await unit.retention.referents(_writers(locations), locations)
     needed = {referent.location for referent in referents if referent.run_id != run.id}
     own = {
         run_location(started_at=started_at, playground_id=run.playground_id, run_id=run.id)

@@ -74,15 +74,22 @@ class RetentionStore:
             )
         return await self._ended(query)
 
-    async def runs_beyond(self, count: int, *, after: EndedRun | None, limit: int) -> Sequence[EndedRun]:
-        """Runs with at least so many newer ones, playground by playground, behind `after`."""
-        query = _ended_runs().where(Run.number <= Playground.last_run_number - count)
+    async def playgrounds_beyond(self, count: int, *, after: UUID | None, limit: int) -> Sequence[UUID]:
+        """Playgrounds that have had more runs than this, behind `after`."""
+        query = select(Playground.id).where(Playground.last_run_number > count).order_by(Playground.id).limit(limit)
         if after is not None:
-            query = query.where(
-                Playground.id >= after.playground_id,
-                tuple_(Playground.id, Run.id) > (after.playground_id, after.id),
-            )
-        return await self._ended(query.order_by(Playground.id, Run.id).limit(limit))
+            query = query.where(Playground.id > after)
+        return (await self._session.scalars(query)).all()
+
+    async def runs_beyond(
+        self, playground_id: UUID, count: int, *, after: EndedRun | None, limit: int
+    ) -> Sequence[EndedRun]:
+        """Runs with at least so many newer ones, the oldest first, behind `after`."""
+        beyond = Run.number <= Playground.last_run_number - count
+        query = _ended_runs().where(Run.playground_id == playground_id, beyond).order_by(Run.number).limit(limit)
+        if after is not None:
+            query = query.where(Run.number > Playground.last_run_number - after.newer)
+        return await self._ended(query)
 
     async def _ended(self, query: Ended) -> Sequence[EndedRun]:
         return [
@@ -183,9 +190,7 @@ class RetentionStore:
         query = select(TaskRun.run_id).where(TaskRun.run_id.in_(run_ids), _is_side()).distinct()
         return set(await self._session.scalars(query))
 
-    async def referents(
-        self, playground_id: UUID, writers: Collection[UUID], locations: Collection[str]
-    ) -> list[Referent]:
+    async def referents(self, writers: Collection[UUID], locations: Collection[str]) -> list[Referent]:
         """The task runs that name one of these files: those that wrote them, and those that have carried them over."""
         if not locations:
             return []
@@ -193,10 +198,7 @@ class RetentionStore:
             Run, Run.id == TaskRun.run_id
         )
         found: list[Referent] = []
-        for where in (
-            TaskRun.id.in_(writers),
-            (Run.playground_id == playground_id) & Run.resumed_from_id.is_not(None) & TaskRun.carried_over.is_(True),
-        ):
+        for where in (TaskRun.id.in_(writers), TaskRun.output_of_id.in_(writers)):
             rows = await self._session.execute(query.where(where, TaskRun.output_location.in_(locations)))
             found += [
                 Referent(task_run_id=row[0], run_id=row[1], location=row[2] or "", ended_at=row[3]) for row in rows

@@ -56,7 +56,8 @@ class RunStore:
         if not fires:
             return set()
         query = select(Run.playground_id).where(
-            or_(*((Run.playground_id == id_) & (Run.scheduled_for == fire) for id_, fire in fires.items()))
+            Run.series == "",
+            or_(*((Run.playground_id == id_) & (Run.scheduled_for == fire) for id_, fire in fires.items())),
         )
         return set(await self._session.scalars(query))
 
@@ -101,14 +102,6 @@ class RunStore:
         query = select(TaskAttempt).where(TaskAttempt.task_run_id.in_(task_run_ids))
         return (await self._session.scalars(query.order_by(TaskAttempt.task_run_id, TaskAttempt.attempt))).all()
 
-    async def counts_of(self, run_ids: Collection[UUID]) -> Sequence[tuple[UUID, TaskRunStatus, int]]:
-        query = (
-            select(TaskRun.run_id, TaskRun.status, func.count())
-            .where(TaskRun.run_id.in_(run_ids))
-            .group_by(TaskRun.run_id, TaskRun.status)
-        )
-        return [(row[0], row[1], row[2]) for row in await self._session.execute(query)]
-
     async def page(
         self,
         playground_id: UUID,
@@ -141,13 +134,6 @@ class RunStore:
         )
         query = select(Run).join(Playground, Run.id == ids).where(Playground.id.in_(playground_ids))
         return {run.playground_id: run for run in await self._session.scalars(query)}
-
-    async def last_of_playgrounds(self, playground_ids: Collection[UUID]) -> Sequence[Run]:
-        """The newest run of each playground: its number is kept with the playground."""
-        query = select(Run).join(
-            Playground, (Playground.id == Run.playground_id) & (Playground.last_run_number == Run.number)
-        )
-        return (await self._session.scalars(query.where(Playground.id.in_(playground_ids)))).all()
 
     async def last_of_tasks(
         self, task_ids: Collection[UUID], *, status: TaskRunStatus | None = None
@@ -295,7 +281,7 @@ class RunStore:
     async def queued_within(self, spans: Sequence[Span], *, limit: int) -> Sequence[TaskRun]:
         query = (
             select(TaskRun)
-            .options(load_only(TaskRun.id, TaskRun.playground_id))
+            .options(load_only(TaskRun.id, TaskRun.playground_id, TaskRun.queued_at))
             .where(TaskRun.status == TaskRunStatus.QUEUED, within(TaskRun.queued_at, spans))
             .order_by(TaskRun.queued_at)
             .limit(limit)

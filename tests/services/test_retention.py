@@ -270,8 +270,8 @@ async def test_an_output_that_a_younger_run_has_carried_over_stays_until_that_is
     await write(bench, f"UPDATE run SET resumed_from_id = '{origin.id.hex}' WHERE id = '{resumed.id.hex}'")
     await write(
         bench,
-        f"UPDATE task_run SET carried_over = 1, output_location = '{source.output_location}' "
-        f"WHERE run_id = '{resumed.id.hex}'",
+        f"UPDATE task_run SET carried_over = 1, output_of_id = '{source.id.hex}', "
+        f"output_location = '{source.output_location}' WHERE run_id = '{resumed.id.hex}'",
     )
     await bench.age("run", "ended_at", timedelta(hours=1), [resumed.id])
     assert (await prune(bench, max_output_age=DAY)).outputs == 0
