@@ -58,7 +58,7 @@ class SchedulerProcess:
             turn=partial(self._progress.turn, "fire"),
         )
         self._recovery = RecoveryService(
-            database=process.database, queue_length=process.queue.length, lease=settings.worker.lease
+            database=process.database, oldest_job=process.queue.oldest, lease=settings.worker.lease
         )
         self._healing = HealingService(
             database=process.database, grace=concurrency.execution_grace, turn=partial(self._progress.turn, "heal")

@@ -6,7 +6,7 @@ Losing all of Redis loses no work: what is due is in the database, and the sweep
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -88,7 +88,7 @@ class JobQueue:
                 # What arq's own enqueue_job writes, without its look whether the random id is taken.
                 pipe.psetex(
                     job_key_prefix + job_id,
-                    due_ms - now_ms + int(JOB_LIFETIME.total_seconds() * 1000),
+                    max(due_ms - now_ms, 0) + int(JOB_LIFETIME.total_seconds() * 1000),
                     serialize_job(str(job.name), arguments, {}, None, now_ms),
                 )
                 queue = queue_of(job.name, job.lane)
@@ -106,6 +106,19 @@ class JobQueue:
             for queue in queues:
                 pipe.zcard(queue)
             return sum(await pipe.execute())
+
+    async def oldest(self, name: JobName) -> datetime | None:
+        """When the job was due that has waited longest in any queue of `name`; None where there is no job.
+
+        Raises: redis.RedisError where Redis cannot be reached.
+        """
+        queues = await self._redis.smembers(f"{QUEUES[name]}-queues")  # type: ignore[misc]  # redis-py's own types
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for queue in queues:
+                pipe.zrange(queue, 0, 0, withscores=True)
+            heads = await pipe.execute()
+        due_ms = min((score for head in heads for _, score in head), default=None)
+        return None if due_ms is None else datetime.fromtimestamp(due_ms / 1000, UTC)
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -91,7 +91,7 @@ class Claims:
             if reservation.take(row):
                 mine.append(row)
             else:
-                unit.outbox.jobs.append(job_of(row))
+                unit.outbox.jobs.append(job_of(row, not_before=row.queued_at))  # it keeps its place in the queue
         return mine
 
     async def queue(self, unit: UnitOfWork, ledger: Ledger, ready: Sequence[TaskRun], *, at: datetime) -> None:

@@ -11,17 +11,18 @@ import structlog
 
 from app.domain.events import Job, JobName, every_topic
 from app.domain.identity import utc_now
+from app.models import TaskRun
 from app.store.database import Database
 from app.store.spans import LONG_AGO, Span
 from app.store.unit_of_work import UnitOfWork
 
 BATCH = 1_000
 LOST_AFTER = timedelta(seconds=2)  # a job is taken up in milliseconds; older and not in the queue, it was lost
-SLOW_AFTER = timedelta(seconds=60)  # while the queue has jobs, waiting is no sign of loss
+SLOW_AFTER = timedelta(seconds=60)  # while older jobs are in the queue, waiting is no sign of loss
 DOUBLINGS = 14  # of SLOW_AFTER, up to eleven days
 
 log = structlog.get_logger()
-QueueLength = Callable[[JobName], Awaitable[int]]
+OldestJob = Callable[[JobName], Awaitable[datetime | None]]  # since when the queue's first job waits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,9 +32,9 @@ class Swept:
 
 
 class RecoveryService:
-    def __init__(self, *, database: Database, queue_length: QueueLength, lease: timedelta) -> None:
+    def __init__(self, *, database: Database, oldest_job: OldestJob, lease: timedelta) -> None:
         self._database = database
-        self._queue_length = queue_length
+        self._oldest_job = oldest_job
         self._lease = lease
         self._last: datetime | None = None
 
@@ -66,24 +67,36 @@ class RecoveryService:
     async def _spans(self, name: JobName, at: datetime) -> Sequence[Span]:
         """When that which is sent again must have begun to wait.
 
-        While the queue has jobs, one that waits is sent again at 1, 2, 4, 8... minutes, not at every sweep: thousands
-        that wait behind hours of work would fill Redis with their copies.
+        A queue is served in the order of waiting: the job of what has waited longer than the first in it was lost.
+        Behind that one, what waits is sent again at 1, 2, 4, 8... minutes, not at every sweep: thousands that wait
+        behind hours of work would fill Redis with their copies.
         """
-        if await self._queue_length(name) == 0:
-            return [(LONG_AGO, at - LOST_AFTER)]
+        oldest = await self._oldest_job(name)
+        lost = (LONG_AGO, (at if oldest is None else min(at, oldest)) - LOST_AFTER)
+        if oldest is None:
+            return [lost]
         if self._last is None:
-            return [(LONG_AGO, at - SLOW_AFTER)]
+            return [lost, (LONG_AGO, at - SLOW_AFTER)]
         waits = [SLOW_AFTER * 2**doubling for doubling in range(DOUBLINGS)]
-        return [(self._last - wait, at - wait) for wait in waits]
+        return [lost, *((self._last - wait, at - wait) for wait in waits)]
 
 
 async def _stranded(unit: UnitOfWork, *, tasks: Sequence[Span], pairs: Sequence[Span]) -> list[Job]:
-    """The jobs of what nobody holds: orphans at once, what waits only when its job may have been lost."""
+    """The jobs of what nobody holds: orphans at once, what waits only when its job may have been lost.
+
+    What is sent again takes its old place in the queue, so that it is not taken for lost once more.
+    """
     orphans = await unit.workers.orphans(limit=BATCH)
     queued = await unit.runs.queued_within(tasks, limit=BATCH)
     orphaned_pairs = await unit.reconciliations.orphans(limit=BATCH)
     waiting_pairs = await unit.reconciliations.pending_within(pairs, limit=BATCH)
     return [  # by no lane: any worker may take up what perhaps no worker with such a lane is there for
-        *(Job(name=JobName.EXECUTE_TASKS, id=row.id, playground_id=row.playground_id) for row in (*orphans, *queued)),
-        *(Job(name=JobName.RECONCILE, id=id_) for id_ in (*orphaned_pairs, *waiting_pairs)),
+        *(_job(row) for row in orphans),
+        *(_job(row, not_before=row.queued_at) for row in queued),
+        *(Job(name=JobName.RECONCILE, id=id_) for id_ in orphaned_pairs),
+        *(Job(name=JobName.RECONCILE, id=id_, not_before=since) for id_, since in waiting_pairs),
     ]
+
+
+def _job(task_run: TaskRun, *, not_before: datetime | None = None) -> Job:
+    return Job(name=JobName.EXECUTE_TASKS, id=task_run.id, playground_id=task_run.playground_id, not_before=not_before)

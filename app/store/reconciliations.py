@@ -12,8 +12,7 @@ from sqlalchemy.orm import undefer
 
 from app.domain.events import Outbox, reconciliation_topic
 from app.domain.status import RECONCILIATION_TRANSITIONS, ReconciliationStatus, sources_of
-from app.models import Playground, Reconciliation, ReconciliationEvent, ReconciliationRun, TaskRun, Worker
-from app.store.pages import Page, PageRequest, newest_first
+from app.models import Playground, Reconciliation, ReconciliationEvent, ReconciliationRun, Worker
 from app.store.spans import Span, within
 
 
@@ -81,10 +80,6 @@ class ReconciliationStore:
             )
         )
 
-    async def page_of_runs(self, reconciliation_id: UUID, request: PageRequest) -> Page[ReconciliationRun]:
-        query = select(ReconciliationRun).where(ReconciliationRun.reconciliation_id == reconciliation_id)
-        return await newest_first(self._session, query, ReconciliationRun.id, request)
-
     async def last_runs(self, reconciliation_ids: Collection[UUID]) -> Sequence[ReconciliationRun]:
         newest = (
             select(func.max(ReconciliationRun.id))
@@ -92,21 +87,6 @@ class ReconciliationStore:
             .group_by(ReconciliationRun.reconciliation_id)
         )
         return (await self._session.scalars(select(ReconciliationRun).where(ReconciliationRun.id.in_(newest)))).all()
-
-    async def runs_of(self, run_ids: Collection[UUID]) -> Sequence[tuple[UUID, ReconciliationRun]]:
-        """The reconciliation runs that compared an output of one of the playground runs, with that run's id."""
-        query = (
-            select(TaskRun.run_id, ReconciliationRun)
-            .join(
-                ReconciliationRun,
-                (ReconciliationRun.left_task_run_id == TaskRun.id)
-                | (ReconciliationRun.right_task_run_id == TaskRun.id),
-            )
-            .where(TaskRun.run_id.in_(run_ids))
-            .distinct()
-            .order_by(ReconciliationRun.id)
-        )
-        return [(row[0], row[1]) for row in await self._session.execute(query)]
 
     async def transition(
         self,
@@ -206,11 +186,12 @@ class ReconciliationStore:
             .values(worker_id=None)
         )
 
-    async def pending_within(self, spans: Sequence[Span], *, limit: int) -> Sequence[UUID]:
-        query = select(ReconciliationRun.id).where(
+    async def pending_within(self, spans: Sequence[Span], *, limit: int) -> Sequence[tuple[UUID, datetime]]:
+        """Runs that wait, and since when."""
+        query = select(ReconciliationRun.id, ReconciliationRun.created_at).where(
             ReconciliationRun.status == ReconciliationStatus.PENDING, within(ReconciliationRun.created_at, spans)
         )
-        return (await self._session.scalars(query.limit(limit))).all()
+        return [(row[0], row[1]) for row in await self._session.execute(query.limit(limit))]
 
     async def orphans(self, *, limit: int) -> Sequence[UUID]:
         """Runs that are RUNNING and whose worker is gone from the table."""

@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+from redis import Redis
+
 from app.domain.events import JobName
 from app.domain.identity import new_id, utc_now
 from app.domain.status import ReconciliationStatus, RunStatus, TaskRunStatus
@@ -59,17 +61,37 @@ async def test_queued_tasks_whose_jobs_were_lost_are_sent_again_and_the_run_ends
         assert (await bench.end_of(run)).status is RunStatus.SUCCESS
 
 
-async def test_while_the_queue_has_jobs_waiting_is_no_sign_of_loss(bench: Workbench) -> None:
+def age_the_queue(bench: Workbench, by: timedelta) -> None:
+    """As if its jobs had been sent earlier."""
+    with Redis.from_url(bench.process.settings.redis_url) as client:
+        for queue in client.scan_iter("phantom:*", _type="zset"):
+            for job_id in client.zrange(queue, 0, -1):
+                client.zincrby(queue, -by.total_seconds() * 1000, job_id)
+
+
+async def test_behind_older_jobs_waiting_is_no_sign_of_loss(bench: Workbench) -> None:
     run = await queued(bench, 3)
     before = await jobs(bench)
     await bench.age("task_run", "queued_at", LOST, await ids_of(bench, run, TaskRunStatus.QUEUED))
+    age_the_queue(bench, LOST)
     assert (await bench.sweep()).jobs == 0
     assert await jobs(bench) == before
 
 
-async def test_a_job_lost_among_others_is_sent_again_later(bench: Workbench) -> None:
+async def test_what_has_waited_longer_than_the_first_job_was_lost_and_is_sent_again_once(bench: Workbench) -> None:
     run = await queued(bench, 3)
     (lost, *_) = await ids_of(bench, run, TaskRunStatus.QUEUED)
+    await bench.age("task_run", "queued_at", LOST, [lost])
+    assert (await bench.sweep()).jobs == 1
+    assert (await bench.sweep()).jobs == 0, "it has its old place in the queue"
+    async with bench.worker():
+        assert (await bench.end_of(run)).status is RunStatus.SUCCESS
+
+
+async def test_a_job_lost_behind_older_ones_is_sent_again_later(bench: Workbench) -> None:
+    run = await queued(bench, 3)
+    (lost, *_) = await ids_of(bench, run, TaskRunStatus.QUEUED)
+    age_the_queue(bench, SLOW * 2)
     assert (await bench.sweep()).jobs == 0
     await bench.age("task_run", "queued_at", SLOW_AFTER - timedelta(milliseconds=50), [lost])
     assert (await bench.sweep()).jobs == 0

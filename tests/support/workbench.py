@@ -285,7 +285,7 @@ class Workbench:
 
     def new_sweeper(self) -> RecoveryService:
         """Another scheduler's."""
-        return RecoveryService(database=self.database, queue_length=self.process.queue.length, lease=LEASE)
+        return RecoveryService(database=self.database, oldest_job=self.process.queue.oldest, lease=LEASE)
 
     async def age(self, table: str, column: str, by: timedelta, ids: Iterable[UUID]) -> None:
         """Make rows older, as if time had passed."""
