@@ -21,7 +21,7 @@ from app.store.database import DatabaseAwayError
 PAGE = 500
 RETRY_DELAY = 1.0
 SHARED_SECONDS = 0.25  # a server that comes back is asked for the same by all its clients at once
-FORM_SECONDS = 0.25  # a form that takes longer holds up nobody but those who want it: they catch up by themselves
+FORM_SECONDS = 0.1  # who wants a form that takes longer catches up alone: it holds the others up for no longer
 AT_A_TIME = 100  # followers told between two looks of the loop at everything else
 
 log = structlog.get_logger()
@@ -199,19 +199,21 @@ class Feed(Generic[Row]):
 
     async def _tell(self, batch: Batch[Row]) -> None:
         forms = {key: next(iter(group)).listener.form(batch) for key, group in self._followers.items()}
-        late = [form for form in forms.values() if isinstance(form, asyncio.Future)]
-        if late:
-            await asyncio.wait(late, timeout=FORM_SECONDS)
-        told = 0
+        late = {key: form for key, form in forms.items() if isinstance(form, asyncio.Future)}
         for key, form in forms.items():
-            if isinstance(form, asyncio.Future):
-                form = form.result() if form.done() else None  # noqa: PLW2901 - what the task has made
-            for follower in tuple(self._followers.get(key, ())):
-                if follower.left is not None and (form is None or not follower.tell(batch, form)):
-                    follower.leave()
-                told += 1
-                if told % AT_A_TIME == 0:
-                    await asyncio.sleep(0)
+            if key not in late:
+                await self._tell_group(key, batch, form)
+        if late:
+            await asyncio.wait(late.values(), timeout=FORM_SECONDS)
+        for key, form in late.items():
+            await self._tell_group(key, batch, form.result() if form.done() else None)
+
+    async def _tell_group(self, key: Hashable, batch: Batch[Row], form: Any) -> None:
+        for number, follower in enumerate(tuple(self._followers.get(key, ())), start=1):
+            if follower.left is not None and (form is None or not follower.tell(batch, form)):
+                follower.leave()
+            if number % AT_A_TIME == 0:
+                await asyncio.sleep(0)
 
     def _finish(self, at: int) -> None:
         for group in self._followers.values():

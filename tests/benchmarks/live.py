@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import os
 import resource
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -196,6 +197,8 @@ async def everything(options: argparse.Namespace) -> dict[str, dict[str, float]]
             for subscribers in options.subscribers:
                 name = f"{subscribers:,} on " + ("one run" if shape == "one" else "runs of their own")
                 rows[name] = await row(platform, api, shape, subscribers, options)
+                figures = ", ".join(f"{column} {value:.4g}" for column, value in rows[name].items())
+                sys.stderr.write(f"{name}: {figures}\n")  # the largest takes minutes to connect
         await api.close()
     return rows
 
