@@ -16,6 +16,7 @@ from app.services.accounts import AccountService
 from app.services.backfills import BackfillService
 from app.services.downloads import DownloadService
 from app.services.health import HealthService
+from app.services.history import HistoryService
 from app.services.live import Feeds
 from app.services.passwords import Passwords
 from app.services.playgrounds import PlaygroundService
@@ -36,6 +37,7 @@ class Services:
     playgrounds: PlaygroundService
     tasks: TaskService
     runs: RunService
+    history: HistoryService
     resuming: ResumeService
     backfills: BackfillService
     run_feeds: RunFeeds
@@ -115,6 +117,7 @@ def _services(
         ),
         playgrounds=PlaygroundService(database=database, outputs=outputs, engines=engines),
         tasks=TaskService(database=database, engines=engines),
+        history=HistoryService(database=database),
         runs=RunService(database=database, lane_of=engines.lane_of),
         resuming=ResumeService(database=database, outputs=outputs, lane_of=engines.lane_of),
         backfills=BackfillService(database=database, lane_of=engines.lane_of),

@@ -212,10 +212,6 @@ class BackfillService:
         async with self._database.read() as unit:
             return await unit.backfills.get(backfill_id, owner_id=viewer.user_id)
 
-    async def page(self, playground_id: UUID, request: PageRequest) -> Page[Backfill]:
-        async with self._database.read() as unit:
-            return await unit.backfills.page(playground_id, request)
-
     async def page_of_runs(self, backfill_id: UUID, request: PageRequest) -> Page[Run]:
         async with self._database.read() as unit:
             return await unit.backfills.page_of_runs(backfill_id, request)

@@ -19,7 +19,6 @@ from app.services.live import Feeds, Following
 from app.services.playgrounds import not_found
 from app.services.runs import MAX_KEY, refuse_pruned
 from app.store.database import Database
-from app.store.pages import Page, PageRequest
 from app.store.unit_of_work import UnitOfWork
 
 
@@ -210,16 +209,6 @@ class ReconciliationService:
         async with self._database.read() as unit:
             return await unit.reconciliations.run(run_id, owner_id=viewer.user_id)
 
-    async def samples(self, run_id: UUID) -> Mapping[str, Any]:
-        """The stored samples by kind, as `ReconciliationResult.to_document` writes them."""
-        async with self._database.read() as unit:
-            run = await unit.reconciliations.run(run_id, with_samples=True)
-        return {} if run is None else run.samples or {}
-
-    async def page_of_runs(self, reconciliation_id: UUID, request: PageRequest) -> Page[ReconciliationRun]:
-        async with self._database.read() as unit:
-            return await unit.reconciliations.page_of_runs(reconciliation_id, request)
-
     # ---- many at once, for data loaders
 
     async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, Reconciliation]:
@@ -240,13 +229,6 @@ class ReconciliationService:
     async def runs(self, ids: Collection[UUID]) -> Mapping[UUID, ReconciliationRun]:
         async with self._database.read() as unit:
             return {row.id: row for row in await unit.reconciliations.runs(ids)}
-
-    async def runs_of(self, run_ids: Collection[UUID]) -> Mapping[UUID, Sequence[ReconciliationRun]]:
-        found: dict[UUID, list[ReconciliationRun]] = defaultdict(list)
-        async with self._database.read() as unit:
-            for run_id, row in await unit.reconciliations.runs_of(run_ids):
-                found[run_id].append(row)
-        return found
 
 
 def options_document(options: ReconciliationOptions) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from app.domain.errors import IllegalStateError, InvalidError, PrunedError
 from app.domain.identity import Viewer, new_id, utc_now
-from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
-from app.models import Event, Run, TaskAttempt, TaskRun
+from app.domain.status import RunStatus, RunTrigger
+from app.models import Run, TaskAttempt, TaskRun
 from app.outputs.locations import writer_of
 from app.services.launching import LaneOf, Launch, refuse_second, snapshot
 from app.services.playgrounds import not_found
@@ -110,11 +110,7 @@ class RunService:
         async with self._database.read() as unit:
             return await unit.runs.page(playground_id, request, statuses=statuses, triggers=triggers)
 
-    async def events(self, run: Run, *, after: int, limit: int) -> Sequence[Event]:
-        async with self._database.read() as unit:
-            return await unit.runs.events_after(run.playground_id, after, limit=limit, run_id=run.id)
-
-    # ---- many at once, for data loaders
+    # ---- many at once
 
     async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, Run]:
         async with self._database.read() as unit:
@@ -137,21 +133,6 @@ class RunService:
             for row in await unit.runs.attempts_of(task_run_ids):
                 found[row.task_run_id].append(row)
         return found
-
-    async def counts_of(self, run_ids: Collection[UUID]) -> Mapping[UUID, Mapping[TaskRunStatus, int]]:
-        found: dict[UUID, dict[TaskRunStatus, int]] = defaultdict(dict)
-        async with self._database.read() as unit:
-            for run_id, status, count in await unit.runs.counts_of(run_ids):
-                found[run_id][status] = count
-        return found
-
-    async def last_of_playgrounds(self, playground_ids: Collection[UUID]) -> Mapping[UUID, Run]:
-        async with self._database.read() as unit:
-            return {run.playground_id: run for run in await unit.runs.last_of_playgrounds(playground_ids)}
-
-    async def last_of_tasks(self, task_ids: Collection[UUID]) -> Mapping[UUID, TaskRun]:
-        async with self._database.read() as unit:
-            return {row.task_id: row for row in await unit.runs.last_of_tasks(task_ids) if row.task_id is not None}
 
 
 def refuse_pruned(task_run: TaskRun, *, path: tuple[str, ...] = ()) -> None:

@@ -39,10 +39,6 @@ class BackfillStore:
     async def get_many(self, ids: Collection[UUID]) -> Sequence[Backfill]:
         return (await self._session.scalars(select(Backfill).where(Backfill.id.in_(ids)))).all()
 
-    async def page(self, playground_id: UUID, request: PageRequest) -> Page[Backfill]:
-        query = select(Backfill).where(Backfill.playground_id == playground_id)
-        return await newest_first(self._session, query, Backfill.id, request)
-
     async def page_of_runs(self, backfill_id: UUID, request: PageRequest) -> Page[Run]:
         query = select(Run).where(Run.backfill_id == backfill_id)
         return await newest_first(self._session, query, Run.id, request)

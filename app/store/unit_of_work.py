@@ -11,6 +11,7 @@ from app.store.accounts import AccountStore
 from app.store.backfills import BackfillStore
 from app.store.discards import DiscardStore
 from app.store.events import EventStore
+from app.store.history import HistoryStore
 from app.store.ledger import Ledger, flush_all
 from app.store.logs import LogStore
 from app.store.playgrounds import PlaygroundStore
@@ -62,6 +63,10 @@ class UnitOfWork:
     @cached_property
     def discards(self) -> DiscardStore:
         return DiscardStore(session=self._session)
+
+    @cached_property
+    def history(self) -> HistoryStore:
+        return HistoryStore(session=self._session)
 
     @cached_property
     def logs(self) -> LogStore:

@@ -67,7 +67,7 @@ class Backfill(Node):
         self, info: Info, first: First = 20, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[LazyRun]:
         request = page_request(first, after, last, before)
-        page = await info.context.services.backfills.page_of_runs(self.row.id, request)
+        page = await info.context.loaders.runs_of_backfill.load((self.row.id, request))
         return connect(Connection[run_types.Run], page, run_types.Run.of)
 
     @classmethod

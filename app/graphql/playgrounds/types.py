@@ -27,6 +27,7 @@ from app.graphql.playgrounds.parameters import Parameter, ParameterInput
 from app.models import Playground as PlaygroundRow
 from app.services.backfills import Range
 from app.services.playgrounds import schedule_of
+from app.store.history import RunsAsked
 
 MAX_FIRE_TIMES = 100
 Count = Annotated[int, strawberry.argument(description="How many, at most 100.")]
@@ -110,8 +111,12 @@ class Playground(Node):
         status: Annotated[list[RunStatus] | None, strawberry.argument(description="Only runs with these.")] = None,
         trigger: Annotated[list[RunTrigger] | None, strawberry.argument(description="Only runs of these.")] = None,
     ) -> Connection[LazyRun]:
-        request = page_request(first, after, last, before)
-        page = await info.context.services.runs.page(self.row.id, request, statuses=status, triggers=trigger)
+        asked = RunsAsked(
+            page=page_request(first, after, last, before),
+            statuses=None if status is None else frozenset(status),
+            triggers=None if trigger is None else frozenset(trigger),
+        )
+        page = await info.context.loaders.runs_of.load((self.row.id, asked))
         return connect(Connection[run_types.Run], page, run_types.Run.of)
 
     @strawberry.field(description="Its backfills, the newest first.")
@@ -119,7 +124,7 @@ class Playground(Node):
         self, info: Info, first: First = 20, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[LazyBackfill]:
         request = page_request(first, after, last, before)
-        page = await info.context.services.backfills.page(self.row.id, request)
+        page = await info.context.loaders.backfills_of.load((self.row.id, request))
         return connect(Connection[backfill_types.Backfill], page, backfill_types.Backfill.of)
 
     @strawberry.field(description="What a backfill of a range would run.")

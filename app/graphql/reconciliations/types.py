@@ -114,7 +114,7 @@ class ReconciliationResult:
     ) -> list[RowDifference]:
         if not 0 <= limit <= MAX_SAMPLES:
             raise InvalidError(f"`limit` is between 0 and {MAX_SAMPLES}; {limit} is not.", path=("limit",))
-        samples = await info.context.services.reconciliations.samples(self.row.id)
+        samples = await info.context.loaders.samples_of.load(self.row.id) or {}
         return [_row_difference(kind, document) for document in samples.get(kind.value, ())[:limit]]
 
     @strawberry.field(description="Where a browser gets every differing row as CSV, for an hour.")
@@ -177,7 +177,7 @@ class Reconciliation(Node):
         self, info: Info, first: First = 20, after: After = None, last: Last = None, before: Before = None
     ) -> Connection["ReconciliationRun"]:
         request = page_request(first, after, last, before)
-        page = await info.context.services.reconciliations.page_of_runs(self.row.id, request)
+        page = await info.context.loaders.pair_runs_of.load((self.row.id, request))
         return connect(Connection[ReconciliationRun], page, ReconciliationRun.of)
 
     @strawberry.field(description="The newest run.")

@@ -59,7 +59,14 @@ class Output:
     delimiter: str = strawberry.field(description="What parts the cells of a CSV file.")
     size_bytes: BigInt = strawberry.field(description="The size of the file.")
     row_count: BigInt = strawberry.field(description="Rows, the header not counted.")
-    columns: list[OutputColumn] = strawberry.field(description="The columns, in order.")
+
+    @strawberry.field(description="The columns, in order.")
+    async def columns(self, info: Info) -> list[OutputColumn]:
+        if is_loaded(self.row, "output_columns"):
+            columns = self.row.output_columns
+        else:
+            columns = await info.context.loaders.output_columns_of.load(self.row.id)
+        return [OutputColumn(name=column["name"], type=column["type"]) for column in columns or ()]
 
     @strawberry.field(description="The first rows; only the start of the file is read.")
     async def preview(self, info: Info, limit: Limit = 100) -> Preview:
@@ -123,3 +130,8 @@ async def preview_of(info: Info, location: str, format: OutputFormat, delimiter:
         raise InvalidError(f"`limit` is between 1 and {MAX_PREVIEW}; {limit} is not.", path=("limit",))
     table = await info.context.services.outputs.preview(location, format=format, delimiter=delimiter, limit=limit)
     return Preview.of(table)
+
+
+def is_loaded(row: TaskRunRow, column: str) -> bool:
+    """Whether a row was loaded with this column: lists are loaded without what makes them long."""
+    return column in row.__dict__

@@ -20,13 +20,14 @@ from app.graphql.ids import position_of_cursor, to_cursor, to_global
 from app.graphql.lazy import LazyBackfill, LazyPlayground, LazyReconciliationRun, LazyTask
 from app.graphql.node import Node, UserError
 from app.graphql.playgrounds.parameters import Parameter
-from app.graphql.runs.outcomes import Output, OutputColumn, TaskAttempt, TaskError, duration_ms
+from app.graphql.runs.outcomes import Output, TaskAttempt, TaskError, duration_ms, is_loaded
 from app.graphql.scalars import BigInt
 from app.models import Event as EventRow
 from app.models import LogLine as LogLineRow
 from app.models import Run as RunRow
 from app.models import TaskRun as TaskRunRow
 from app.services.following import Batch, Encoded
+from app.store.history import EventsAsked, Texts
 
 
 @strawberry.type(description="How many of a run's tasks stand where.")
@@ -44,10 +45,6 @@ class TaskRun(Node):
     row: strawberry.Private[TaskRunRow]
     name: str = strawberry.field(description="The task's name at that time.")
     type: TaskType = strawberry.field(description="The language of the text.")
-    query: str = strawberry.field(description="The text at that time, as its author wrote it.")
-    rendered_query: str | None = strawberry.field(
-        description="The text with its values, as the engine gets it; null where the author's is no template."
-    )
     status: TaskRunStatus = strawberry.field(description="Where it stands.")
     attempt: int = strawberry.field(description="The number of the latest attempt; 0 before the first.")
     started_at: datetime | None = strawberry.field(description="When the latest attempt started.")
@@ -55,6 +52,16 @@ class TaskRun(Node):
     duration_ms: BigInt | None = strawberry.field(description="How long the latest attempt took.")
     engine_handle: str | None = strawberry.field(description="What names the work in its engine.")
     carried_over: bool = strawberry.field(description="Whether the output is an earlier run's.")
+
+    @strawberry.field(description="The text at that time, as its author wrote it.")
+    async def query(self, info: Info) -> str:
+        return (await self._texts(info)).query
+
+    @strawberry.field(
+        description="The text with its values, as the engine gets it; null where the author's is no template."
+    )
+    async def rendered_query(self, info: Info) -> str | None:
+        return (await self._texts(info)).rendered
 
     @strawberry.field(description="The run that it belongs to.")
     async def run(self, info: Info) -> "Run":
@@ -87,8 +94,13 @@ class TaskRun(Node):
             delimiter=row.output_delimiter or ",",
             size_bytes=BigInt(row.output_size_bytes or 0),
             row_count=BigInt(row.output_row_count or 0),
-            columns=[OutputColumn(name=c["name"], type=c["type"]) for c in row.output_columns or ()],
         )
+
+    async def _texts(self, info: Info) -> Texts:
+        """Lists are loaded without them."""
+        if is_loaded(self.row, "query"):
+            return Texts(query=self.row.query, rendered=self.row.rendered_query)
+        return await info.context.loaders.texts_of.load(self.row.id) or Texts(query="", rendered=None)
 
     @classmethod
     def of(cls, row: TaskRunRow) -> "TaskRun":
@@ -97,8 +109,6 @@ class TaskRun(Node):
             row=row,
             name=row.name,
             type=row.type,
-            query=row.query,
-            rendered_query=row.rendered_query,
             status=row.status,
             attempt=row.attempt,
             started_at=row.started_at,
@@ -199,7 +209,8 @@ class Run(Node):
         if not 0 <= size <= MAX_PAGE:
             raise InvalidError(f"`first` is between 0 and {MAX_PAGE}; {size} is not.", path=("first",))
         position = position_of_cursor(after, path="after") or 0
-        rows = await info.context.services.runs.events(self.row, after=position, limit=size + 1)
+        asked = EventsAsked(after=position, limit=size + 1)
+        rows = await info.context.loaders.events_of.load((self.row.id, asked))
         nodes = [RunEvent.of(row) for row in rows[:size]]
         return Connection[RunEvent](
             nodes=nodes,
