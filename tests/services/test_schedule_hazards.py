@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from app.domain.identity import utc_now
+from app.domain.identity import new_id, utc_now
 from app.domain.schedule import CatchupPolicy, Schedule
-from app.domain.status import RunStatus
+from app.domain.status import RunStatus, RunTrigger
 from app.models import Run
 from app.services.schedules import BATCH, ScheduleService
 from app.store.unit_of_work import UnitOfWork
@@ -298,3 +298,19 @@ async def test_a_fire_that_finds_a_run_on_names_it_among_many(bench: Workbench, 
     assert {row.message for row in rows} == {"Skipped. Run 1 was still on."}
     assert {row.status for row in rows} == {RunStatus.CANCELLED}
     assert len(rows) == len(ids)
+
+
+async def test_a_backfills_run_of_the_same_time_is_no_fire_of_the_schedule(bench: Workbench, clock: Clock) -> None:
+    (playground_id,) = await add(bench)
+    backfilled = {
+        "id": new_id(), "playground_id": playground_id, "number": 1, "trigger": RunTrigger.SCHEDULED, "series": "b",
+        "status": RunStatus.SUCCESS, "scheduled_for": NOON, "created_at": NOON, "ended_at": NOON,
+    }  # fmt: skip
+
+    async def work(unit: UnitOfWork) -> None:
+        await unit.runs.add_many([backfilled], (), ())
+        await unit.playgrounds.update(playground_id, last_run_number=1)
+
+    await bench.database.write(work)
+    await service(bench, clock).tick()
+    assert await fires(bench, playground_id) == [NOON, NOON]
