@@ -2,7 +2,7 @@
 
 from app.engines.embedded.literals import literal
 
-_NEVER_QUOTED = frozenset(
+INTEGERS = frozenset(
     {
         "TINYINT",
         "SMALLINT",
@@ -14,13 +14,9 @@ _NEVER_QUOTED = frozenset(
         "UINTEGER",
         "UBIGINT",
         "UHUGEINT",
-        "DOUBLE",
-        "FLOAT",
-        "BOOLEAN",
-        "DATE",
-        "UUID",
     }
 )
+_NEVER_QUOTED = INTEGERS | {"DOUBLE", "FLOAT", "BOOLEAN", "DATE", "UUID"}
 
 
 def text_of(name: str, kind: str) -> tuple[str, bool]:  # noqa: PLR0911 - one return for each kind of type

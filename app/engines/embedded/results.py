@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import duckdb
 
 from app.domain.csv_format import encode_rows, quote
 from app.domain.outputs import OutputColumn
 from app.engines.base import OutputSink
-from app.engines.embedded.cells import cell_of, quoted, text_of
+from app.engines.embedded.cells import INTEGERS, cell_of, quoted, text_of
 from app.engines.embedded.literals import literal
 from app.engines.embedded.scratch import JobFolder
 
@@ -43,7 +44,10 @@ class CsvResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """How the rows of one query are written: `texts` selects the cells before quoting, `cells` after it."""
+    """How the rows of one query are written: `texts` selects the cells before quoting, `cells` after it.
+
+    In `texts`, a whole number may stand for its own text.
+    """
 
     columns: tuple[OutputColumn, ...]
     wanting_quotes: tuple[bool, ...]
@@ -73,10 +77,11 @@ def lay_out(connection: duckdb.DuckDBPyConnection, sql: str, *, labels: Sequence
         f"{cell_of(alias, column.type, delimiter)} AS {alias}" for alias, column in zip(aliases, columns, strict=True)
     ]
     source = f"FROM ({sql}) AS result({', '.join(aliases)})"
+    as_it_is = all(column.type == "VARCHAR" or column.type in INTEGERS for column in columns)
     return Layout(
         columns=columns,
         wanting_quotes=tuple(wanting for _, wanting in texts),
-        texts=f"SELECT {', '.join(text for text, _ in texts)} {source}",
+        texts=sql if as_it_is else f"SELECT {', '.join(text for text, _ in texts)} {source}",
         cells=f"SELECT {', '.join(cells)} {source}",
         delimiter=delimiter,
     )
@@ -165,10 +170,10 @@ def _pieces(connection: duckdb.DuckDBPyConnection, layout: Layout) -> Iterator[t
         size = max(1, min(_ROWS_AT_ONCE, _HELD_BYTES * len(rows) // len(piece)))
 
 
-def _line(row: Sequence[str | None], layout: Layout) -> str:
+def _line(row: Sequence[Any], layout: Layout) -> str:
     delimiter = layout.delimiter
     cells = [
-        "" if text is None else quote(text, delimiter) if wanting else text
+        "" if text is None else quote(text, delimiter) if wanting else str(text)
         for text, wanting in zip(row, layout.wanting_quotes, strict=True)
     ]
     return delimiter.join(cells) + "\n"
