@@ -27,23 +27,26 @@ class ResumeService:
         """Raises: NotFoundError; IllegalStateError where the run is on, or has left nothing to do; ConflictError."""
         new_run_id, at = new_id(), utc_now()
         lost = await self._lost_outputs(run_id)
+        tried = False
 
         async def work(unit: UnitOfWork) -> Run:
+            nonlocal tried
             run = await unit.runs.get(run_id, owner_id=viewer.user_id)
             ledger = None if run is None else await unit.open_ledger(run.playground_id)
             run = await unit.runs.fresh(run_id)
             if run is None or ledger is None:
                 raise not_found("run", path=("runId",))
-            if ledger.playground.active_run_id != new_run_id:  # else this very launch was committed before
-                if not run.status.ended:
-                    raise IllegalStateError(
-                        f"Run {run.number} is still on; wait for its end, or cancel it first.", path=("runId",)
-                    )
-                await refuse_second(unit, ledger, path=("runId",))
-                launch = Launch(trigger=RunTrigger.RESUME, resumed=await _resumed(unit, run, lost))
-                await snapshot(unit, ledger, run_id=new_run_id, launch=launch, at=at, lane_of=self._lane_of)
-            made = await unit.runs.fresh(new_run_id)
-            if made is None:
+            if tried and (made := await unit.runs.fresh(new_run_id)) is not None:
+                return made  # this very launch was committed, and the connection lost before it was told
+            tried = True
+            if not run.status.ended:
+                raise IllegalStateError(
+                    f"Run {run.number} is still on; wait for its end, or cancel it first.", path=("runId",)
+                )
+            await refuse_second(unit, ledger, path=("runId",))
+            launch = Launch(trigger=RunTrigger.RESUME, resumed=await _resumed(unit, run, lost))
+            await snapshot(unit, ledger, run_id=new_run_id, launch=launch, at=at, lane_of=self._lane_of)
+            if (made := await unit.runs.fresh(new_run_id)) is None:
                 raise not_found("run", path=("runId",))
             return made
 

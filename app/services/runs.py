@@ -36,16 +36,20 @@ class RunService:
         if key is not None and not 0 < len(key) <= MAX_KEY:
             raise InvalidError(f"An idempotency key has 1 to {MAX_KEY} characters.", path=("idempotencyKey",))
         run_id, at = new_id(), utc_now()
+        tried = False
 
         async def work(unit: UnitOfWork) -> Run:
+            nonlocal tried
             ledger = await unit.open_ledger(playground_id)
             if ledger is None or ledger.playground.owner_id != viewer.user_id:
                 raise not_found("playground", path=("playgroundId",))
             if key is not None and (seen := await unit.runs.by_idempotency_key(playground_id, key)) is not None:
                 return seen
-            if ledger.playground.active_run_id != run_id:  # else this very launch was committed before
-                await refuse_second(unit, ledger, path=("playgroundId",))
-                await snapshot(unit, ledger, run_id=run_id, launch=launch, at=at, lane_of=self._lane_of)
+            if tried and (made := await unit.runs.fresh(run_id)) is not None:
+                return made  # this very launch was committed, and the connection lost before it was told
+            tried = True
+            await refuse_second(unit, ledger, path=("playgroundId",))
+            await snapshot(unit, ledger, run_id=run_id, launch=launch, at=at, lane_of=self._lane_of)
             return await _row(unit, run_id)
 
         return await self._database.write(work)

@@ -13,10 +13,12 @@ from app.domain.status import (
     RECONCILIATION_TRANSITIONS,
     RUN_TRANSITIONS,
     TASK_RUN_TRANSITIONS,
+    BackfillStatus,
     ReconciliationStatus,
     RunStatus,
     TaskRunStatus,
     roll_up,
+    roll_up_runs,
     sources_of,
 )
 
@@ -109,3 +111,22 @@ def test_a_roll_up_does_not_depend_on_order_or_on_skipped_tasks(
     mixed = [*statuses, TaskRunStatus.SKIPPED]
     order.shuffle(mixed)
     assert roll_up(mixed, cancel_requested=cancel_requested) is roll_up(statuses, cancel_requested=cancel_requested)
+
+
+@pytest.mark.parametrize(
+    ("runs", "cancelled", "expected"),
+    [
+        ("SUCCESS", False, "SUCCESS"),
+        ("", False, "SUCCESS"),
+        ("SUCCESS FAILED", False, "PARTIAL_SUCCESS"),
+        ("PARTIAL_SUCCESS", False, "PARTIAL_SUCCESS"),
+        ("SUCCESS CANCELLED", False, "PARTIAL_SUCCESS"),
+        ("FAILED CANCELLED", False, "FAILED"),
+        ("CANCELLED", False, "FAILED"),
+        ("SUCCESS CANCELLED", True, "CANCELLED"),
+        ("SUCCESS", True, "CANCELLED"),
+    ],
+)
+def test_the_runs_of_a_backfill_are_rolled_up(runs: str, cancelled: bool, expected: str) -> None:
+    counts = dict.fromkeys(map(RunStatus, runs.split()), 1)
+    assert roll_up_runs({**counts, RunStatus.RUNNING: 0}, cancelled=cancelled) is BackfillStatus(expected)
