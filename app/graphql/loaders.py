@@ -1,5 +1,6 @@
 """Data loaders: fields of many objects in one statement. Made anew for each request and for each pushed event."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -55,6 +56,27 @@ def _asking_loader(batch: AskedBatch[Asked, Value]) -> DataLoader[tuple[UUID, As
     return DataLoader(load_fn=load, max_batch_size=KEYS_AT_ONCE)
 
 
+class TaskGraph:
+    """A playground's tasks and edges, put together once for all tasks that ask for their neighbours."""
+
+    def __init__(self, tasks: Sequence[Task], edges: Sequence[TaskEdge]) -> None:
+        self._tasks = {task.id: task for task in tasks}
+        self._parents: dict[UUID, list[UUID]] = defaultdict(list)
+        self._children: dict[UUID, list[UUID]] = defaultdict(list)
+        for edge in edges:
+            self._parents[edge.child_id].append(edge.parent_id)
+            self._children[edge.parent_id].append(edge.child_id)
+
+    def parents(self, task_id: UUID) -> Sequence[Task]:
+        return self._named(self._parents.get(task_id, ()))
+
+    def children(self, task_id: UUID) -> Sequence[Task]:
+        return self._named(self._children.get(task_id, ()))
+
+    def _named(self, ids: Sequence[UUID]) -> Sequence[Task]:
+        return [self._tasks[each] for each in sorted(ids) if each in self._tasks]
+
+
 class Loaders:
     def __init__(self, services: Services) -> None:
         playgrounds, runs, pairs = services.playgrounds, services.runs, services.reconciliations
@@ -63,6 +85,7 @@ class Loaders:
         self.playground: DataLoader[UUID, Playground | None] = _loader(playgrounds.get_many)
         self.tasks_of: DataLoader[UUID, Sequence[Task] | None] = _loader(playgrounds.tasks_of)
         self.edges_of: DataLoader[UUID, Sequence[TaskEdge] | None] = _loader(playgrounds.edges_of)
+        self.graph_of: DataLoader[UUID, TaskGraph] = DataLoader(load_fn=self._graphs, max_batch_size=KEYS_AT_ONCE)
         self.task: DataLoader[UUID, Task | None] = _loader(services.tasks.get_many)
         self.run: DataLoader[UUID, Run | None] = _loader(runs.get_many)
         self.runs_of: DataLoader[tuple[UUID, RunsAsked], Page[Run]] = _asking_loader(history.runs)
@@ -92,3 +115,9 @@ class Loaders:
             history.comparisons_of_runs
         )
         self.samples_of: DataLoader[UUID, dict[str, Any] | None] = _loader(history.samples)
+
+    async def _graphs(self, playground_ids: list[UUID]) -> list[TaskGraph]:
+        tasks, edges = await asyncio.gather(
+            self.tasks_of.load_many(playground_ids), self.edges_of.load_many(playground_ids)
+        )
+        return [TaskGraph(of or (), between or ()) for of, between in zip(tasks, edges, strict=True)]

@@ -32,9 +32,16 @@ class MariaDB(PrivateServer):
     user = _USER
     password = _PASSWORD
 
-    def __init__(self, *, template: Path, reaper: Reaper) -> None:
+    def __init__(
+        self, *, template: Path, reaper: Reaper, in_place: bool = False, options: Sequence[str] = ()
+    ) -> None:
+        """On a copy of `template`, or on it itself, which is kept; `options` win over those that all servers have."""
+        self._options = options
         super().__init__(name="mariadb", reaper=reaper)
-        shutil.copytree(template, self.folder / "data")
+        if in_place:
+            (self.folder / "data").symlink_to(template)
+        else:
+            shutil.copytree(template, self.folder / "data")
 
     def command(self) -> Sequence[str | Path]:
         return [
@@ -44,6 +51,7 @@ class MariaDB(PrivateServer):
             f"--datadir={self.folder / 'data'}",
             f"--socket={self._socket}",
             f"--pid-file={self.folder / 'pid'}",
+            f"--tmpdir={self.folder}",  # in a shared one, a server that starts removes the others' temporary tables
             f"--port={self.port}",
             f"--bind-address={self.host}",
             "--skip-name-resolve",
@@ -51,6 +59,7 @@ class MariaDB(PrivateServer):
             "--innodb-buffer-pool-size=64M",
             "--innodb-flush-log-at-trx-commit=2",  # survives a kill of the server, and saves the disk
             "--max-connections=500",
+            *self._options,
         ]
 
     @property

@@ -78,14 +78,8 @@ class Task(Node):
         return None if row is None else run_types.TaskRun.of(row)
 
     async def _neighbours(self, info: Info, *, parents: bool) -> list["Task"]:
-        edges = await info.context.loaders.edges_of.load(self.row.playground_id)
-        mine = [
-            edge.parent_id if parents else edge.child_id
-            for edge in edges or ()
-            if (edge.child_id if parents else edge.parent_id) == self.row.id
-        ]
-        rows = await info.context.loaders.tasks_of.load(self.row.playground_id) if mine else ()
-        return [Task.of(row) for row in rows or () if row.id in set(mine)]
+        graph = await info.context.loaders.graph_of.load(self.row.playground_id)
+        return [Task.of(row) for row in (graph.parents if parents else graph.children)(self.row.id)]
 
     @classmethod
     def of(cls, row: TaskRow) -> "Task":

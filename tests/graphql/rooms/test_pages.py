@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from app.domain.identity import new_id, utc_now
 from app.domain.reconciliation.mapping import ColumnMapping
@@ -14,6 +13,7 @@ from app.graphql.loaders import KEYS_AT_ONCE, Loaders
 from app.services.launching import Launch
 from app.store.unit_of_work import UnitOfWork
 from tests.graphql.rooms.conftest import Caller, Site
+from tests.graphql.rooms.statements import Statements
 from tests.support.workbench import Workbench
 
 ROWS = 45
@@ -144,24 +144,6 @@ async def test_runs_are_found_by_status_and_trigger(site: Site) -> None:
     ):
         found = await site.owner.value(document, id=playground, s=status, t=trigger)
         assert [node["id"] for node in found["runs"]["nodes"]] == expected
-
-
-class Statements:
-    """Counts the SQL statements of a database."""
-
-    def __init__(self, bench: Workbench) -> None:
-        self.texts: list[str] = []
-        for engine in (bench.database._readers, bench.database._writers):
-            event.listen(engine.sync_engine, "before_cursor_execute", self._note)
-
-    def _note(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if not statement.startswith(("BEGIN", "PRAGMA")):
-            self.texts.append(statement)
-
-    async def of(self, caller: Caller, document: str, **variables: Any) -> tuple[int, Any]:
-        self.texts.clear()
-        value = await caller.value(document, **variables)
-        return len(self.texts), value
 
 
 async def full_playground(bench: Workbench) -> None:
