@@ -1,5 +1,6 @@
 """The HTTP application: GraphQL over HTTP and websocket, pages and downloads, from one process's context."""
 
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +114,10 @@ class Servers:
         except BaseException:
             await self.api.stop()
             raise
+        # What was imported and built stays for good. Looking through it again and again for garbage would hold up
+        # every hundredth answer for a tenth of a second.
+        gc.collect()
+        gc.freeze()
 
     async def stop(self) -> None:
         await self.api.stop()

@@ -116,20 +116,26 @@ class Schedule:
 
     def in_words(self) -> str:
         """The expression in English, such as «At 06:30»."""
-        expression = ALIASES.get(self.cron.strip().lower(), self.cron)
-        fields = expression.split()
-        if len(fields) == FIELDS_WITH_SECONDS:  # croniter has the seconds last, the descriptor first
-            expression = " ".join([fields[-1], *fields[:-1]])
-        options = Options()
-        options.use_24hour_time_format = True
-        try:
-            words: str = get_description(expression, options)
-        except (FormatError, MissingFieldError, WrongArgumentError, ValueError, IndexError):
-            return self.cron  # croniter knows forms, such as `L`, that the descriptor does not
-        return f"{words} ({self.timezone})"
+        words = _words(self.cron)
+        return self.cron if words is None else f"{words} ({self.timezone})"
 
     def next_fire_time(self, *, after: datetime) -> datetime:
         return next(self.fire_times(after=after))
+
+
+@lru_cache(maxsize=4096)  # the descriptor reads a file of translations for every expression
+def _words(cron: str) -> str | None:
+    expression = ALIASES.get(cron.strip().lower(), cron)
+    fields = expression.split()
+    if len(fields) == FIELDS_WITH_SECONDS:  # croniter has the seconds last, the descriptor first
+        expression = " ".join([fields[-1], *fields[:-1]])
+    options = Options()
+    options.use_24hour_time_format = True
+    try:
+        words: str = get_description(expression, options)
+    except (FormatError, MissingFieldError, WrongArgumentError, ValueError, IndexError):
+        return None  # croniter knows forms, such as `L`, that the descriptor does not
+    return words
 
 
 @lru_cache(maxsize=4096)  # a scheduler reads the same schedules from the database again and again

@@ -1,6 +1,5 @@
 """Types of tasks and of the columns that their queries give."""
 
-import asyncio
 from datetime import datetime
 
 import strawberry
@@ -16,7 +15,6 @@ from app.graphql.lazy import LazyPlayground, LazyTaskRun
 from app.graphql.node import Node, UserError
 from app.graphql.scalars import BigInt
 from app.models import Task as TaskRow
-from app.services.rendering import fields_of
 
 
 @strawberry.type(description="A column of a query's output, as its text says.")
@@ -69,8 +67,7 @@ class Task(Node):
     @strawberry.field(description="The columns that its query gives.")
     async def fields(self, info: Info) -> QueryFields:
         playground = await info.context.loaders.playground.load(self.row.playground_id)
-        # In a thread: reading a long text takes seconds, and the event loop serves everybody else.
-        return QueryFields.of(await asyncio.to_thread(fields_of, self.row.type, self.row.query, playground))
+        return QueryFields.of(await info.context.loaders.fields_of.load((self.row.type, self.row.query, playground)))
 
     @strawberry.field(description="Its newest run.")
     async def last_run(self, info: Info) -> LazyTaskRun | None:
