@@ -111,14 +111,14 @@ class Fragile:
         return next(worker for worker in self.workers if worker.pid == int(pid))
 
     def tracebacks(self) -> list[str]:
-        """The last line of each traceback that a part has written, with the part's name."""
+        """What each traceback that a part has written came after, and its last line."""
         found = []
         for path in sorted(self.platform.folder.glob("*.log")):
             lines = path.read_text(errors="replace").splitlines()
             starts = [number for number, line in enumerate(lines) if "Traceback (most recent call last)" in line]
             for start in starts:
                 end = next((line for line in lines[start + 1 :] if re.match(r"\S*(Error|Exception)\b", line)), "?")
-                found.append(f"{path.name}: {end}")
+                found.append(f"{path.name}: {lines[start - 1] if start else ''} … {end}")
         return found
 
     async def stop(self) -> list[str]:
