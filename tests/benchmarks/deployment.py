@@ -46,6 +46,7 @@ async def installed() -> AsyncIterator[Platform]:
             folder=folder,
             database_url=mariadb.url(mariadb.create_database()),
             redis_url=redis.url,
+            reaper=reaper,  # a benchmark that is stopped leaves no server behind
             DATA_PHANTOM__GRAPHQL__MAX_SOCKETS_PER_USER="100000",
         )
         stack.callback(platform.stop)
