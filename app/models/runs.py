@@ -22,6 +22,7 @@ class Run(Base):
         UniqueConstraint("playground_id", "scheduled_for", "series"),
         Index("ix_run_backfill_id_status", "backfill_id", "status"),
         Index("ix_run_status_created_at", "status", "created_at"),
+        Index("ix_run_history", "playground_id", "id", "status", "trigger"),  # all that a page of runs is chosen by
         Index("ix_run_ended_at", "ended_at"),
         TABLE_OPTIONS,
     )

@@ -11,10 +11,13 @@ from app.store.database import Database
 from app.store.history import EventsAsked, RunsAsked, Texts
 from app.store.pages import Page, PageRequest
 
+MOST_FINAL = 20_000  # runs whose counts are remembered, at about 300 bytes each
+
 
 class HistoryService:
     def __init__(self, *, database: Database) -> None:
         self._database = database
+        self._final: dict[UUID, Mapping[TaskRunStatus, int]] = {}
 
     async def runs(self, playground_ids: Collection[UUID], asked: RunsAsked) -> Mapping[UUID, Page[Run]]:
         async with self._database.read() as unit:
@@ -33,11 +36,19 @@ class HistoryService:
             return await unit.history.runs_of_backfills(backfill_ids, page)
 
     async def counts(self, run_ids: Collection[UUID]) -> Mapping[UUID, Mapping[TaskRunStatus, int]]:
+        """How many task runs of each run have each status."""
+        known = {run_id: self._final[run_id] for run_id in run_ids if run_id in self._final}
         found: dict[UUID, dict[TaskRunStatus, int]] = defaultdict(dict)
-        async with self._database.read() as unit:
-            for run_id, status, count in await unit.history.counts(run_ids):
-                found[run_id][status] = count
-        return found
+        if unknown := [run_id for run_id in run_ids if run_id not in known]:
+            async with self._database.read() as unit:
+                for run_id, status, count in await unit.history.counts(unknown):
+                    found[run_id][status] = count
+        for run_id, counts in found.items():
+            if all(status.ended for status in counts):  # what has ended never changes
+                self._final[run_id] = counts
+        while len(self._final) > MOST_FINAL:
+            del self._final[next(iter(self._final))]
+        return known | found
 
     async def events(self, run_ids: Collection[UUID], asked: EventsAsked) -> Mapping[UUID, Sequence[Event]]:
         async with self._database.read() as unit:
