@@ -1,7 +1,7 @@
 """scripts/bench NAME [--json] [options of its own]: prints a table, or one JSON object.
 
-A benchmark is a module with `main`, which gives the unit, the rows and perhaps a note. Where it has options of its own,
-`arguments` adds them to a parser, and `main` is given what was parsed.
+A benchmark is a module with `main`, which gives the unit, the rows and perhaps a note; where it gives `violations`, the
+exit status is 1. Where it has options of its own, `arguments` adds them to a parser, and `main` is given what was read.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("engine", "live", "schedule")
+NAMES = ("api", "chaos", "engine", "live", "schedule")
 
 
 def main() -> None:
@@ -32,6 +32,8 @@ def main() -> None:
         sys.stdout.write(json.dumps({"benchmark": options.name, **outcome}) + "\n")
     else:
         show(options.name, outcome)
+    if outcome.get("violations"):
+        sys.exit(1)
 
 
 def show(name: str, outcome: dict[str, Any]) -> None:

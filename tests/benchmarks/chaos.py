@@ -25,7 +25,7 @@ CALM = (0.5, 3.0)  # seconds between two faults, at least and at most
 AT_ONCE = 0.25  # of the faults come two at a time
 
 
-async def inject(soak: Soak, random: Random, seconds: float) -> None:
+async def inject(soak: Soak, fragile: Fragile, random: Random, seconds: float) -> None:
     """Fault after fault, now and then two at a time."""
     deadline = monotonic() + seconds
     while monotonic() < deadline:
@@ -33,6 +33,7 @@ async def inject(soak: Soak, random: Random, seconds: float) -> None:
         log(", ".join(names))
         await soak.do(*names)
         await asyncio.sleep(random.uniform(*CALM))
+        await fragile.until_somebody_works()  # where all are always dead, one would measure how long a process starts
 
 
 def outcome(soak: Soak, fragile: Fragile, seed: int) -> dict[str, Any]:
@@ -76,7 +77,7 @@ async def chaos(seconds: float, seed: int) -> dict[str, Any]:
             soak = Soak(fragile, api, random, shapes=SHAPES)
             try:
                 async with soak.under_load():
-                    await inject(soak, random, seconds)
+                    await inject(soak, fragile, random, seconds)
                 soak.violations += await fragile.stop()
                 await soak.judge()
                 left = fragile.facts("SELECT kind, pid FROM worker")

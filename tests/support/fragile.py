@@ -6,7 +6,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
@@ -98,6 +98,17 @@ class Fragile:
                     break
                 await asyncio.sleep(REST)
             await self.platform.until_healthy(workers=len(self.workers), seconds=seconds)
+
+    async def until_somebody_works(self, *, seconds: float = START_PATIENCE) -> None:
+        """Wait for the first heartbeat of one of the workers that run now."""
+        async with asyncio.timeout(seconds):
+            while not self._pids_in("SELECT pid FROM worker") & {str(worker.pid) for worker in self.workers}:  # noqa: ASYNC110 - a row
+                await asyncio.sleep(REST)
+
+    def _pids_in(self, query: str) -> set[str]:
+        with suppress(AssertionError):  # the database is down
+            return {pid for (pid,) in self.facts(query)}
+        return set()
 
     def facts(self, query: str) -> list[tuple[str, ...]]:
         """Rows of the metadata, past the proxy."""
