@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 from tests.support.client import Api
@@ -15,9 +15,9 @@ from tests.support.redis import RedisServer
 @asynccontextmanager
 async def embedded() -> AsyncIterator[Platform]:
     """`data-phantom start`: everything in one process."""
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, closing(Reaper()) as reaper:
         folder = Path(name)
-        platform = Platform(folder=folder, database_url="", redis_url="")
+        platform = Platform(folder=folder, database_url="", redis_url="", reaper=reaper)
         platform.environment = {k: v for k, v in platform.environment.items() if not k.startswith("DATA_PHANTOM__")}
         platform.environment["DATA_PHANTOM__GRAPHQL__MAX_SOCKETS_PER_USER"] = "100000"
         arguments = ("--no-demo", "--data-dir", str(folder / "data"), "--port", str(platform.port))

@@ -11,6 +11,7 @@ as much, the peer takes.
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from statistics import median
@@ -135,6 +136,7 @@ async def measure(deployment: Deployment) -> Row:
                 playground = await build(api)
                 await run_once(api, socket, playground)
                 row[name] = median([await run_once(api, socket, playground) for _ in range(repeats)])
+                sys.stderr.write(f"{name}: {row[name]:.3f}\n")
             row |= await throughput(platform, api, socket)
         await api.close()
         row |= await idle(platform)

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dagster import DagsterInstance, DependencyDefinition, GraphDefinition, In, Nothing, op
+from dagster import DagsterInstance, Definitions, DependencyDefinition, GraphDefinition, In, Nothing, op
 from dagster import MultiDependencyDefinition as Several
 from dagster import NodeInvocation as Node
 from dagster_graphql import DagsterGraphQLClient
@@ -64,6 +64,7 @@ one = job("one", {"only": []})
 chain = job("chain", {f"link_{number}": [f"link_{number - 1}"] if number else [] for number in range(CHAIN)})
 fan = job("fan", {each: [] for each in BRANCHES} | {"join": BRANCHES})
 wide = job("wide", {"source": []} | {each: ["source"] for each in MANY} | {"join": MANY})
+definitions = Definitions(jobs=[one, chain, fan, wide])
 
 
 def timed(run: Callable[[], object], repeats: int) -> float:
