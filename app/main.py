@@ -48,7 +48,9 @@ class Application:
 
 def create_app(process: ProcessContext) -> Application:
     settings, services = process.settings, process.services
-    executor = GraphQLExecutor(schema=build_schema(), limits=_limits(settings.graphql))
+    executor = GraphQLExecutor(
+        schema=build_schema(), limits=_limits(settings.graphql), timeout=settings.graphql.execution_timeout
+    )
     authenticate = _authenticator(services.accounts)
 
     def make_context(_connection: HTTPConnection, admission: Admission) -> RequestContext:

@@ -29,6 +29,7 @@ class GraphqlSettings(Section):
     max_sockets_per_user: Annotated[int, Field(ge=1, le=100_000)] = 200
     connection_init_timeout: SocketDuration = timedelta(seconds=10)
     keepalive_interval: SocketDuration = timedelta(seconds=20)
+    execution_timeout: SocketDuration = timedelta(seconds=30)
     slow_client_timeout: SocketDuration = timedelta(seconds=16)
 
     @model_validator(mode="after")

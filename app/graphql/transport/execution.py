@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from datetime import timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import orjson
 import strawberry
-from graphql import ExecutionResult, GraphQLDeferDirective, GraphQLError, GraphQLStreamDirective
+from graphql import ExecutionResult, GraphQLDeferDirective, GraphQLError, GraphQLStreamDirective, OperationType
 from graphql.execution import Executor, create_source_event_stream
 from strawberry.execution import optimized_is_awaitable
 
 from app.graphql.transport.documents import DocumentCache, DocumentDesk, PreparedOperation, Refusal
 from app.graphql.transport.limits import Limits
-from app.graphql.transport.masking import ErrorMask
+from app.graphql.transport.masking import ErrorMask, TransportCode, plain_error
 from app.graphql.transport.plain_fields import PlainFieldExecutor
 from app.graphql.transport.streams import EventStream, Form, sharing_key
 
@@ -34,6 +35,7 @@ class GraphQLExecutor:
         schema: strawberry.Schema,
         limits: Limits | None = None,
         mask: ErrorMask | None = None,
+        timeout: timedelta = timedelta(seconds=30),
         cache_entries: int = 500,
         cache_bytes: int = 64 * 2**20,
     ) -> None:
@@ -45,6 +47,7 @@ class GraphQLExecutor:
         if any(self._schema.get_directive(item.name) for item in (GraphQLDeferDirective, GraphQLStreamDirective)):
             raise TypeError("@defer and @stream would pass errors unmasked: leave them out of the schema.")
         self._mask = mask or ErrorMask()
+        self._timeout_seconds = timeout.total_seconds()
         cache = DocumentCache(max_entries=cache_entries, max_bytes=cache_bytes)
         self._desk = DocumentDesk(schema=self._schema, limits=limits or Limits(), mask=self._mask, cache=cache)
         self._constant_answers: WeakKeyDictionary[PreparedOperation, Answer] = WeakKeyDictionary()
@@ -59,7 +62,10 @@ class GraphQLExecutor:
         return self._desk.prepare(query, operation_name)
 
     async def execute(self, prepared: PreparedOperation, *, variables: Mapping[str, Any], context: Any) -> Answer:
-        """Runs a query or mutation; the answer has no `data` key when it was refused before it ran."""
+        """Runs a query or mutation; the answer has no `data` key when it was refused before it ran.
+
+        What takes longer than the timeout is cancelled, and told so; what a mutation has done by then may stand.
+        """
         constant = self._constant_answers.get(prepared)
         if constant is not None:
             return constant
@@ -69,8 +75,12 @@ class GraphQLExecutor:
         executor = self._build(prepared, variables, context)
         if isinstance(executor, list):
             return {"errors": self._mask.variables(executor)}
-        result = executor.execute_operation()
-        answer = self._answer(await result if executor.is_awaitable(result) else result, prepared)
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                result = executor.execute_operation()
+                answer = self._answer(await result if executor.is_awaitable(result) else result, prepared)
+        except TimeoutError:  # the clock's own: one that a resolver raises is an error at its field
+            return {"data": None, "errors": [_timed_out(prepared, self._timeout_seconds)]}
         if prepared.is_constant and "errors" not in answer:
             self._constant_answers[prepared] = answer
         return answer
@@ -154,3 +164,11 @@ class GraphQLExecutor:
         if result.errors:
             answer["errors"] = self._mask.execution(result.errors, operation=prepared.name, kind=prepared.kind.value)
         return answer
+
+
+def _timed_out(prepared: PreparedOperation, seconds: float) -> dict[str, Any]:
+    if prepared.kind is OperationType.MUTATION:
+        advice = "Look whether it was done, then send it again if it was not."
+    else:
+        advice = "Ask for less at once, or try again in a moment."
+    return plain_error(TransportCode.TIMEOUT, f"The operation was ended after {seconds:g} seconds. {advice}")
