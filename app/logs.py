@@ -8,7 +8,7 @@ import structlog
 
 from app.settings import LogFormat, LogSettings
 
-QUIET = ("alembic", "arq", "asyncio", "httpx", "uvicorn", "websockets", "aiosqlite")
+QUIET = ("alembic", "asyncio", "httpx", "uvicorn", "websockets", "aiosqlite")
 
 
 def configure_logging(settings: LogSettings, *, quiet: bool = False) -> None:
@@ -47,5 +47,6 @@ def configure_logging(settings: LogSettings, *, quiet: bool = False) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.getLogger("asyncmy").setLevel(logging.ERROR)  # it repeats every note of the server as a warning
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # a lost connection is told where it was used
+    logging.getLogger("arq").setLevel(logging.CRITICAL)  # jobs tell of themselves; to arq a stopped worker is an error
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

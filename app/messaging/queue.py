@@ -193,7 +193,10 @@ class QueueWorker(Worker):
                 pipe.zrem(queue, job_id)
             taken = await pipe.execute()
         now_ms = int(utc_now().timestamp() * 1000)
-        for name in [job_id.decode() for (_, job_id), mine in zip(jobs, taken, strict=True) if mine]:
+        mine = [job_id.decode() for (_, job_id), is_mine in zip(jobs, taken, strict=True) if is_mine]
+        for name in mine:
+            if name in self.tasks:  # its sender has sent it again, for want of an answer
+                continue
             self.job_counter += 1
             task = self.tasks[name] = asyncio.create_task(self.run_job(name, now_ms), name=f"job {name}")
             task.add_done_callback(lambda _: self._count_off())
@@ -246,6 +249,8 @@ def make_worker(
                 await handler(None if playground is None else UUID(hex=playground), [UUID(hex=id_) for id_ in ids])
             except asyncio.CancelledError:  # this worker is being stopped; arq would tell of it as of a failure
                 log.info("job.handed_over", name=str(name), count=len(ids))
+            except Exception:
+                log.exception("job.crashed", name=str(name), count=len(ids))
 
         return func(
             run,  # type: ignore[arg-type]  # arq's protocol wants *args

@@ -44,6 +44,7 @@ def outcome(soak: Soak, fragile: Fragile, seed: int) -> dict[str, Any]:
         "connections cut": sum(line.cuts for line in fragile.lines),
         "parts brought back": fragile.restarts,
         "requests tried again": sum(load.refused.total() for load in soak.loads),
+        "seconds of the slowest run": round(max(load.slowest for load in soak.loads)),
         "violations": len(soak.violations),
     }
     return {
