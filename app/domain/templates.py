@@ -22,7 +22,7 @@ from app.domain.tasks import TaskType
 from app.domain.template_filters import FILTERS, Formatted, Quoted, literal
 
 MAX_CHARACTERS = 1_000_000  # of the rendered text
-MAX_EXPRESSIONS = 1_000
+MAX_EXPRESSIONS = 200
 MAX_EXPRESSION = 500  # characters
 MAX_NODES = 32  # of one expression
 OPEN, CLOSE = "{{", "}}"

@@ -18,13 +18,12 @@ from app.domain.events import backfill_topic, cancel_topic
 from app.domain.identity import Viewer, new_id, utc_now
 from app.domain.schedule import Schedule
 from app.domain.status import BackfillStatus, RunStatus, RunTrigger, roll_up_runs
-from app.models import Backfill, Playground, Run
+from app.models import Backfill, Playground
 from app.services.launching import LaneOf, Launch, Start, record_skipped, snapshot
 from app.services.playgrounds import not_found, schedule_of
 from app.services.rollup import cancel_open
 from app.store.database import Database
 from app.store.ledger import Ledger
-from app.store.pages import Page, PageRequest
 from app.store.unit_of_work import UnitOfWork
 
 MAX_FIRES = 10_000
@@ -211,10 +210,6 @@ class BackfillService:
     async def get(self, viewer: Viewer, backfill_id: UUID) -> Backfill | None:
         async with self._database.read() as unit:
             return await unit.backfills.get(backfill_id, owner_id=viewer.user_id)
-
-    async def page_of_runs(self, backfill_id: UUID, request: PageRequest) -> Page[Run]:
-        async with self._database.read() as unit:
-            return await unit.backfills.page_of_runs(backfill_id, request)
 
     # ---- many at once, for data loaders
 

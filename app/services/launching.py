@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.domain.dispatch import Pool
-from app.domain.errors import ConflictError, DomainError, IllegalStateError, InvalidError, NotFoundError
+from app.domain.errors import ConflictError, DomainError, IllegalStateError, InvalidError, NotFoundError, TooLargeError
 from app.domain.events import Job, JobName
 from app.domain.graph import through, topological_order
 from app.domain.identity import new_id
@@ -23,6 +23,7 @@ from app.store.unit_of_work import UnitOfWork
 
 LaneOf = Callable[[TaskType, str | None], str]
 MAX_MESSAGE = 500
+MAX_RENDERED = 50_000_000  # characters of a run: small texts with long values would fill the database
 BY_ITSELF = frozenset({RunTrigger.SCHEDULED, RunTrigger.BACKFILL})
 
 
@@ -239,7 +240,7 @@ def _chosen(tasks: Mapping[UUID, Task], launch: Launch) -> set[UUID]:
 def _rendered(tasks: Sequence[Task], ledger: Ledger, run: Mapping[str, Any]) -> dict[UUID, str]:
     """The texts of those that are templates, with the run's values.
 
-    Raises: InvalidError naming the task.
+    Raises: InvalidError naming the task; TooLargeError for all of them together.
     """
     scope = Scope(
         scheduled_for=run["moment"],
@@ -248,6 +249,7 @@ def _rendered(tasks: Sequence[Task], ledger: Ledger, run: Mapping[str, Any]) -> 
         parameters=run["parameters"],
     )
     texts: dict[UUID, str] = {}
+    length = 0
     for task in tasks:
         if is_template(task.query):
             try:
@@ -255,6 +257,11 @@ def _rendered(tasks: Sequence[Task], ledger: Ledger, run: Mapping[str, Any]) -> 
             except DomainError as error:
                 path = ("parameters",) if run["overrides"] else ()
                 raise InvalidError(f"Task «{task.name}» could not be run. {error.message}", path=path) from error
+            length += len(texts[task.id])
+            if length > MAX_RENDERED:
+                raise TooLargeError(
+                    f"With their values the texts of the tasks have more than {MAX_RENDERED} characters."
+                )
     return texts
 
 

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.status import BackfillStatus, RunStatus
 from app.models import Backfill, BackfillFire, Playground, Run
-from app.store.pages import Page, PageRequest, newest_first
 
 INSERT_BATCH = 1_000
 OPEN = (RunStatus.PENDING, RunStatus.RUNNING)
@@ -38,10 +37,6 @@ class BackfillStore:
 
     async def get_many(self, ids: Collection[UUID]) -> Sequence[Backfill]:
         return (await self._session.scalars(select(Backfill).where(Backfill.id.in_(ids)))).all()
-
-    async def page_of_runs(self, backfill_id: UUID, request: PageRequest) -> Page[Run]:
-        query = select(Run).where(Run.backfill_id == backfill_id)
-        return await newest_first(self._session, query, Run.id, request)
 
     async def update(self, backfill_id: UUID, **values: Any) -> None:
         await self._session.execute(

@@ -56,8 +56,8 @@ async def standing(bench: Workbench, backfill: Backfill) -> Standing:
 
 async def runs_of(bench: Workbench, backfill: Backfill) -> list[Run]:
     """The oldest first."""
-    page = await bench.services.backfills.page_of_runs(backfill.id, PageRequest(size=100))
-    return list(reversed(page.rows))
+    pages = await bench.services.history.runs_of_backfills([backfill.id], PageRequest(size=100))
+    return list(reversed(pages[backfill.id].rows))
 
 
 @asynccontextmanager
@@ -244,6 +244,7 @@ async def test_a_schedule_and_backfills_may_run_the_same_fire_but_each_only_once
             await record(launch)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("span", "at_once", "code", "path"),
     [

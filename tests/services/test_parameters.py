@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from app.domain.errors import ConflictError, DomainError, ErrorCode, InvalidError, NotFoundError
+from app.domain.errors import ConflictError, DomainError, ErrorCode, InvalidError, NotFoundError, TooLargeError
 from app.domain.parameters import ParameterValue
 from app.domain.schedule import Schedule
 from app.domain.status import RunStatus, RunTrigger
 from app.models import Playground, Run
+from app.services import launching
 from app.services.schedules import ScheduleService
 from app.services.tasks import TaskDraft
 from app.store.pages import PageRequest
@@ -107,6 +108,7 @@ async def test_what_a_text_uses_cannot_be_taken_away(bench: Workbench) -> None:
     await update(bench.viewer, playground.id, parameters=[("day", "2026-01-06")])
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("parameters", "code", "path"),
     [
@@ -126,6 +128,17 @@ async def test_a_run_may_not_override_what_there_is_not_nor_by_what_cannot_be(
     row = await bench.services.playgrounds.get(bench.viewer, playground.id)
     assert row is not None
     assert row.active_run_id is None
+
+
+async def test_the_texts_of_a_run_are_bounded_together(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    playground = await with_parameters(bench)
+    for name in "abc":
+        await bench.task(playground, name, query="SELECT {{ day }}")
+    monkeypatch.setattr(launching, "MAX_RENDERED", 3 * len("SELECT 2026-01-05") - 1)
+    with pytest.raises(TooLargeError):
+        await bench.launch(playground)
+    monkeypatch.setattr(launching, "MAX_RENDERED", 3 * len("SELECT 2026-01-05"))
+    await bench.launch(playground)
 
 
 async def test_a_strangers_parameters_are_not_changed(bench: Workbench) -> None:

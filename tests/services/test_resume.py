@@ -78,6 +78,7 @@ async def test_the_events_tell_of_what_was_carried_over(bench: Workbench) -> Non
     ]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("changed", "again"),
     [

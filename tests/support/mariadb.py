@@ -32,9 +32,7 @@ class MariaDB(PrivateServer):
     user = _USER
     password = _PASSWORD
 
-    def __init__(
-        self, *, template: Path, reaper: Reaper, in_place: bool = False, options: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, *, template: Path, reaper: Reaper, in_place: bool = False, options: Sequence[str] = ()) -> None:
         """On a copy of `template`, or on it itself, which is kept; `options` win over those that all servers have."""
         self._options = options
         super().__init__(name="mariadb", reaper=reaper)
