@@ -43,7 +43,7 @@ async def newest_first_of_each(
     key: InstrumentedAttribute[UUID],
     request: PageRequest,
     *,
-    parent: InstrumentedAttribute[UUID],
+    parent: InstrumentedAttribute[UUID] | InstrumentedAttribute[UUID | None],
     parents: Collection[UUID],
 ) -> Mapping[UUID, Page[Row]]:
     """The same page of many lists, each of one parent, in one statement."""
@@ -62,7 +62,7 @@ async def first_of_each(
     session: AsyncSession,
     query: Select[Row],
     *,
-    parent: InstrumentedAttribute[UUID],
+    parent: InstrumentedAttribute[UUID] | InstrumentedAttribute[UUID | None],
     parents: Collection[UUID],
     order: ColumnElement[Any],
     limit: int,
