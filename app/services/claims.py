@@ -1,7 +1,9 @@
 """Claims: how a worker comes to hold a task run, from the queue, from its own hand, or from a dead worker."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -9,7 +11,7 @@ from uuid import UUID
 from app.domain.dispatch import Choice, Group, Limits
 from app.domain.events import Job, JobName
 from app.domain.identity import utc_now
-from app.domain.status import RunStatus, TaskRunStatus
+from app.domain.status import TaskRunStatus
 from app.engines.base import Handle
 from app.models import TaskRun
 from app.services.attempt import Outcome
@@ -17,12 +19,29 @@ from app.services.held_work import HeldTask
 from app.services.records import error_columns, record_attempts
 from app.services.rollup import fail_dependents, finish_if_done
 from app.services.slots import Reservation, place_of
-from app.store.ledger import Ledger, assume
+from app.store.ledger import Ledger, Ledgers, assume
 from app.store.unit_of_work import UnitOfWork
 
 MAX_LOSSES = 3  # a task that kills its worker again and again is at fault itself
 CLOCK_SLACK = timedelta(seconds=1)  # a retry is not refused because two hosts' clocks differ a little
 LOOKS = 3  # at what waits; a group of which too many were chosen leaves slots to the others
+
+
+class Busy(Enum):
+    """Somebody else has the playground's lock; one who waits for it would keep other playgrounds waiting."""
+
+    BUSY = "BUSY"
+
+
+BUSY = Busy.BUSY
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A task run that a job names."""
+
+    playground_id: UUID
+    task_run_id: UUID
 
 
 class Claims:
@@ -33,27 +52,29 @@ class Claims:
         self._limits = limits
 
     async def from_queue(
-        self, unit: UnitOfWork, playground_id: UUID, task_run_ids: Sequence[UUID], *, reservation: Reservation
-    ) -> list[HeldTask | None]:
+        self, unit: UnitOfWork, asked: Sequence[Asked], *, reservation: Reservation, wait: bool
+    ) -> list[HeldTask | Busy | None]:
         """Claim each task run that is queued and due, or whose worker is gone; None for what is another's.
 
         What there is no slot for goes back to the queue. Where the platform has limits only `the_next` may claim what
-        is queued.
+        is queued. `wait`: for playgrounds that somebody else has locked; else their task runs are BUSY.
         """
         reservation.begin_again()
-        ledger = await unit.open_ledger(playground_id)
-        if ledger is None:
-            return [None] * len(task_run_ids)
+        wanted = {one.playground_id for one in asked}
+        ledgers = await unit.open_ledgers(wanted, wait=wait)
+        busy = () if wait else {playground_id for playground_id in wanted if playground_id not in ledgers}
         at = utc_now()
-        rows = {row.id: row for row in await unit.runs.task_runs(task_run_ids)}
+        found = await unit.runs.task_runs({one.task_run_id for one in asked if one.playground_id in ledgers})
+        rows = {row.id: row for row in found if row.playground_id in ledgers}
         queued = [row for row in rows.values() if row.status is TaskRunStatus.QUEUED and _is_due(row, at)]
         mine = [] if self._limits else self._with_slots(unit, queued, reservation)
-        claimed = {row.id: HeldTask(task_run=row) for row in await self.claim(ledger, mine, at=at)}
+        claimed = {row.id: HeldTask(task_run=row) for row in await self.claim(ledgers, mine, at=at)}
         running = [row for row in rows.values() if row.status is TaskRunStatus.RUNNING and row.id not in claimed]
         for row in self._with_slots(unit, await unit.workers.orphaned_among(running), reservation):
-            taken = await self._take_over(unit, ledger, row, at=at)
+            taken = await self._take_over(unit, ledgers[row.playground_id], row, at=at)
             claimed |= {} if taken is None else {row.id: taken}
-        return [claimed.pop(task_run_id, None) for task_run_id in task_run_ids]  # an id that came twice is given once
+        # An id that came twice is given once.
+        return [BUSY if one.playground_id in busy else claimed.pop(one.task_run_id, None) for one in asked]
 
     async def the_next(self, unit: UnitOfWork, *, most: int, reservation: Reservation) -> list[HeldTask]:
         """Claim what fairness and the limits give to this worker next, in any playground."""
@@ -82,7 +103,7 @@ class Claims:
             if ledger is not None:
                 rows = await unit.waiting.oldest(group, at, limit=chosen[group])
                 mine = [row for row in rows if reservation.take(row)]
-                claimed += [HeldTask(task_run=row) for row in await self.claim(ledger, mine, at=at)]
+                claimed += [HeldTask(task_run=row) for row in await self.claim(unit.these(ledger), mine, at=at)]
         return claimed
 
     def _with_slots(self, unit: UnitOfWork, rows: Sequence[TaskRun], reservation: Reservation) -> list[TaskRun]:
@@ -94,16 +115,17 @@ class Claims:
                 unit.outbox.jobs.append(job_of(row, not_before=row.queued_at))  # it keeps its place in the queue
         return mine
 
-    async def queue(self, unit: UnitOfWork, ledger: Ledger, ready: Sequence[TaskRun], *, at: datetime) -> None:
+    async def queue(self, unit: UnitOfWork, ledgers: Ledgers, ready: Sequence[TaskRun], *, at: datetime) -> None:
         """PENDING → QUEUED, with a job for each."""
         for run_id, rows in groupby(sorted(ready, key=lambda row: row.run_id.hex), key=lambda row: row.run_id):
             queued = {row.id: row for row in rows}
+            ledger = ledgers[next(iter(queued.values())).playground_id]
             moved = await ledger.transition_all(run_id, TaskRunStatus.QUEUED, at=at, among=queued, queued_at=at)
             unit.outbox.jobs.extend(job_of(queued[task_run_id]) for task_run_id in moved)
 
     async def claim(
         self,
-        ledger: Ledger,
+        ledgers: Ledgers,
         task_runs: Sequence[TaskRun],
         *,
         at: datetime,
@@ -113,8 +135,8 @@ class Claims:
         """→ RUNNING in a new attempt of this worker; the rows are brought up to date."""
         if not task_runs:
             return []
-        for run_id in {row.run_id for row in task_runs if _is_first(row)}:
-            await ledger.transition_run(run_id, RunStatus.RUNNING, at=at, started_at=at)
+        if first := {row.run_id: row.playground_id for row in task_runs if _is_first(row)}:
+            await ledgers.start_runs(first, at=at)
         fresh = {
             "started_at": at,
             "worker_id": self._worker_id,
@@ -125,7 +147,7 @@ class Claims:
             "error_retriable": None,
             **values,
         }
-        await ledger.start_attempts(task_runs, at=at, via=via, **fresh)
+        await ledgers.start_attempts(task_runs, at=at, via=via, **fresh)
         for row in task_runs:
             assume(row, status=TaskRunStatus.RUNNING, attempt=row.attempt + 1, **fresh)
         return list(task_runs)
@@ -172,7 +194,7 @@ class Claims:
             losses=losses,
         )
         assume(task_run, status=TaskRunStatus.QUEUED, losses=losses)
-        (claimed,) = await self.claim(ledger, [task_run], at=at)
+        (claimed,) = await self.claim(unit.these(ledger), [task_run], at=at)
         return HeldTask(task_run=claimed)
 
     async def _give_up(

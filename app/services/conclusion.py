@@ -10,12 +10,12 @@ from app.domain.identity import utc_now
 from app.domain.status import TaskRunStatus
 from app.models import TaskRun
 from app.services.attempt import Outcome
-from app.services.claims import Claims, job_of
+from app.services.claims import BUSY, Busy, Claims, job_of
 from app.services.held_work import HeldTask
 from app.services.records import error_columns, output_columns, record_attempts
-from app.services.rollup import fail_dependents, finish_if_done
+from app.services.rollup import fail_dependents, finish_all
 from app.services.slots import Slots, place_of
-from app.store.ledger import Ledger
+from app.store.ledger import Ledgers
 from app.store.unit_of_work import UnitOfWork
 
 MAX_BACKOFF = timedelta(hours=1)
@@ -34,44 +34,57 @@ class Conclusion:
         self._slots = slots
         self._worker_id = worker_id
 
-    async def conclude(self, unit: UnitOfWork, playground_id: UUID, ends: Sequence[End]) -> list[TaskRun | None]:
+    async def conclude(self, unit: UnitOfWork, ends: Sequence[End], *, wait: bool) -> list[TaskRun | Busy | None]:
         """End the attempts; gives each the child to go on with, claimed, or None.
 
-        An end whose claim was lost changes nothing.
+        An end whose claim was lost changes nothing. `wait`: for playgrounds that somebody else has locked; else their
+        ends are BUSY.
         """
-        ledger = await unit.open_ledger(playground_id)
-        if ledger is None:
-            return [None] * len(ends)
-        closing = [end for end in ends if not await self._retry(unit, ledger, end)]
-        held = closing if closing and await self._end(ledger, closing) else []
+        wanted = {end.held.task_run.playground_id for end in ends}
+        ledgers = await unit.open_ledgers(wanted, wait=wait)
+        busy = () if wait else {playground_id for playground_id in wanted if playground_id not in ledgers}
+        open_ends = [end for end in ends if end.held.task_run.playground_id in ledgers]
+        following = await self._conclude(unit, ledgers, open_ends)
+        return [BUSY if end.held.task_run.playground_id in busy else following.get(id(end)) for end in ends]
+
+    async def _conclude(self, unit: UnitOfWork, ledgers: Ledgers, ends: Sequence[End]) -> dict[int, TaskRun]:
+        closing = [end for end in ends if not await self._retry(unit, ledgers, end)]
+        held = closing if closing and await self._end(ledgers, closing) else []
+        if not held:
+            return {}
         await record_attempts(unit, [(end.held, end.outcome) for end in held])
         for end in held:
             if end.outcome.status is TaskRunStatus.FAILED:
+                ledger = ledgers[end.held.task_run.playground_id]
                 await fail_dependents(unit, ledger, end.held.task_run, at=end.outcome.ended_at)
         succeeded = [end for end in held if end.outcome.status is TaskRunStatus.SUCCESS]
         ready = await unit.runs.count_off_parents([end.held.task_run.id for end in succeeded])
-        at = max((end.outcome.ended_at for end in held), default=utc_now())
+        at = max(end.outcome.ended_at for end in held)
         following = self._followers([end for end in succeeded if end.wants_more], ready)
         kept = {row.id for row in following.values()}
-        await self._claims.queue(unit, ledger, [row for row in ready if row.id not in kept], at=at)
-        await self._claims.claim(ledger, list(following.values()), at=at, via=TaskRunStatus.QUEUED, queued_at=at)
-        for run_id in {end.held.task_run.run_id for end in held} - {row.run_id for row in ready}:
-            await finish_if_done(unit, ledger, run_id, at=at)
-        return [following.get(id(end)) for end in ends]
+        await self._claims.queue(unit, ledgers, [row for row in ready if row.id not in kept], at=at)
+        await self._claims.claim(ledgers, list(following.values()), at=at, via=TaskRunStatus.QUEUED, queued_at=at)
+        await finish_all(
+            unit, ledgers, {end.held.task_run.run_id for end in held} - {row.run_id for row in ready}, at=at
+        )
+        return following
 
     def _followers(self, ends: Sequence[End], ready: Sequence[TaskRun]) -> dict[int, TaskRun]:
         """By the end's id(): the ready task run that its worker goes on with, in the slot of the one that has ended."""
         following: dict[int, TaskRun] = {}
         left = list(ready)
         for end in ends:
-            slot = end.held.slot
-            child = next((row for row in left if slot is None or self._slots.may_move(slot, place_of(row))), None)
+            child = next((row for row in left if self._may_follow(end.held, row)), None)
             if child is not None:
                 left.remove(child)
                 following[id(end)] = child
         return following
 
-    async def _end(self, ledger: Ledger, ends: Sequence[End]) -> bool:
+    def _may_follow(self, held: HeldTask, child: TaskRun) -> bool:
+        of_one_run = held.task_run.run_id == child.run_id
+        return of_one_run and (held.slot is None or self._slots.may_move(held.slot, place_of(child)))
+
+    async def _end(self, ledgers: Ledgers, ends: Sequence[End]) -> bool:
         """False where the only one was lost; of several, one that was lost has each be concluded alone."""
         values = [
             (
@@ -85,9 +98,9 @@ class Conclusion:
             )
             for end in ends
         ]
-        return await ledger.end_all(values, held_by=self._worker_id)
+        return await ledgers.end_all(values, held_by=self._worker_id)
 
-    async def _retry(self, unit: UnitOfWork, ledger: Ledger, end: End) -> bool:
+    async def _retry(self, unit: UnitOfWork, ledgers: Ledgers, end: End) -> bool:
         """Queue another attempt after a transient failure; True where the end is thereby dealt with."""
         held, outcome = end.held, end.outcome
         task_run = held.task_run
@@ -99,7 +112,7 @@ class Conclusion:
             return False
         due = outcome.ended_at + backoff(task_run.retry_delay_ms, retries)
         held.note(f"Attempt {task_run.attempt} failed: {outcome.error_message} Again at {due:%H:%M:%S}.", at=utc_now())
-        moved = await ledger.transition(
+        moved = await ledgers[task_run.playground_id].transition(
             task_run,
             TaskRunStatus.QUEUED,
             at=outcome.ended_at,

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -20,7 +21,7 @@ from app.domain.identity import utc_now
 from app.domain.status import TaskRunStatus
 from app.models import TaskRun
 from app.services.attempt import AttemptRunner, Outcome
-from app.services.claims import Claims, job_of
+from app.services.claims import BUSY, Asked, Busy, Claims, job_of
 from app.services.conclusion import Conclusion, End
 from app.services.group_commit import GroupCommit
 from app.services.held_work import HeldTask, HeldWork
@@ -31,6 +32,8 @@ from app.store.database import Database, DatabaseAwayError
 from app.store.ledger import Ledger
 from app.store.unit_of_work import UnitOfWork
 
+Item = TypeVar("Item")
+Came = TypeVar("Came")
 RETRY_DELAY = 0.5  # seconds between two looks whether the database is back
 STALE_AFTER = 0.1  # seconds; a full worker looks that often whether anything waits
 
@@ -60,8 +63,9 @@ class ExecutionService:
         self._conclusion = Conclusion(claims=self._claims, slots=slots, worker_id=worker_id)
         self._draining = False
         self._waiting = (-STALE_AFTER, frozenset[UUID]())  # when it was looked, and whose tasks waited for a slot
-        self._claimed: GroupCommit[UUID, UUID, HeldTask | None] = GroupCommit(self._claim)
-        self._ended: GroupCommit[UUID, End, TaskRun | None] = GroupCommit(self._conclude)
+        # By None: those of all playgrounds together. A playground that is locked elsewhere goes alone, by its id.
+        self._claimed: GroupCommit[UUID | None, Asked, HeldTask | Busy | None] = GroupCommit(self._claim)
+        self._ended: GroupCommit[UUID | None, End, TaskRun | Busy | None] = GroupCommit(self._conclude)
         self._next: GroupCommit[None, HeldTask | None, HeldTask | None] = GroupCommit(self._claim_next)
 
     async def execute_tasks(self, playground_id: UUID | None, task_run_ids: Sequence[UUID]) -> None:
@@ -78,7 +82,8 @@ class ExecutionService:
     async def _execute(self, playground_id: UUID, task_run_id: UUID) -> None:
         try:
             with self._held.carrying():
-                held = await self._claimed.submit(playground_id, task_run_id)
+                asked = Asked(playground_id=playground_id, task_run_id=task_run_id)
+                held = await _submit(self._claimed, playground_id, asked)
                 if held is None and self._limits:
                     held = await self._next.submit(None, None)
                 await self._carry(held)
@@ -123,7 +128,7 @@ class ExecutionService:
         while True:
             end = End(held=held, outcome=outcome, wants_more=await self._wants_child(held))
             try:
-                return await self._ended.submit(held.task_run.playground_id, end)
+                return await _submit(self._ended, held.task_run.playground_id, end)
             except DatabaseAwayError:
                 log.warning("execution.end_waits", task_run_id=held.task_run.id.hex, status=str(outcome.status))
                 await asyncio.sleep(RETRY_DELAY)
@@ -158,16 +163,11 @@ class ExecutionService:
 
     # ---- transactions, each for all that waits for it
 
-    async def _claim(self, playground_id: UUID, task_run_ids: Sequence[UUID]) -> list[HeldTask | None]:
+    async def _claim(self, alone: UUID | None, asked: Sequence[Asked]) -> list[HeldTask | Busy | None]:
         if self._draining:
-            return [None] * len(task_run_ids)
+            return [None] * len(asked)
         with self._slots.reserving() as reservation:
-            claim = partial(
-                self._claims.from_queue,
-                playground_id=playground_id,
-                task_run_ids=task_run_ids,
-                reservation=reservation,
-            )
+            claim = partial(self._claims.from_queue, asked=asked, reservation=reservation, wait=alone is not None)
             found = await self._database.write(claim)
             _keep(reservation, found)
         return found
@@ -182,8 +182,8 @@ class ExecutionService:
                 _keep(reservation, found)
         return [*found, *[None] * (len(asking) - len(found))]
 
-    async def _conclude(self, playground_id: UUID, ends: Sequence[End]) -> list[TaskRun | None]:
-        return await self._database.write(partial(self._conclusion.conclude, playground_id=playground_id, ends=ends))
+    async def _conclude(self, alone: UUID | None, ends: Sequence[End]) -> list[TaskRun | Busy | None]:
+        return await self._database.write(partial(self._conclusion.conclude, ends=ends, wait=alone is not None))
 
     async def _give_back(self, held: HeldTask) -> None:
         """This process must go: what can be re-attached to is left running, the rest is queued anew."""
@@ -232,7 +232,16 @@ class ExecutionService:
         )
 
 
-def _keep(reservation: Reservation, claimed: Sequence[HeldTask | None]) -> None:
+async def _submit(group: GroupCommit[UUID | None, Item, Came | Busy], playground_id: UUID, item: Item) -> Came:
+    """With those of all playgrounds; where its own is locked elsewhere, alone, so that no other waits for that."""
+    outcome = BUSY if group.is_busy(playground_id) else await group.submit(None, item)
+    if outcome is BUSY:
+        outcome = await group.submit(playground_id, item)
+    assert outcome is not BUSY  # noqa: S101 - alone, it waits
+    return outcome
+
+
+def _keep(reservation: Reservation, claimed: Sequence[HeldTask | Busy | None]) -> None:
     for held in claimed:
-        if held is not None:
+        if isinstance(held, HeldTask):
             held.slot = reservation.keep(held.task_run)

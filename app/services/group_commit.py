@@ -40,6 +40,10 @@ class GroupCommit(Generic[Key, Item, Outcome]):
             self._flushing[key] = asyncio.create_task(self._flush(key), name=f"group commit {key}")
         return await future
 
+    def is_busy(self, key: Key) -> bool:
+        """Whether a commit of this key is on its way."""
+        return key in self._flushing
+
     async def settle(self) -> None:
         """Wait until all that was submitted is committed."""
         while self._flushing:

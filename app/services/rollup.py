@@ -1,32 +1,37 @@
 """The end of a run: rolled up in the transaction that ends its last task run."""
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
 from app.domain.events import backfill_topic, cancel_topic
 from app.domain.graph import descendants
-from app.domain.status import TaskRunStatus, roll_up
+from app.domain.status import RUN_TRANSITIONS, TaskRunStatus, roll_up, sources_of
 from app.models import Run, TaskRun
-from app.store.ledger import Ledger
+from app.store.ledger import Ledger, Ledgers
 from app.store.unit_of_work import UnitOfWork
 
 
 async def finish_if_done(unit: UnitOfWork, ledger: Ledger, run_id: UUID, *, at: datetime) -> bool:
     """Where no task run is open any more, end the run and set the playground free."""
-    if await ledger.has_open_tasks(run_id):
-        return False
-    run = await unit.runs.fresh(run_id)
-    if run is None:
-        return False
-    status = roll_up(await unit.runs.statuses(run_id), cancel_requested=run.cancel_requested)
-    started = {} if run.started_at is not None else {"started_at": at}
-    if not await ledger.transition_run(run_id, status, at=at, ended_at=at, **started):
-        return False
-    if ledger.playground.active_run_id == run_id:
-        ledger.change_playground(active_run_id=None)
-    if run.backfill_id is not None:
+    return bool(await finish_all(unit, unit.these(ledger), [run_id], at=at))
+
+
+async def finish_all(unit: UnitOfWork, ledgers: Ledgers, run_ids: Collection[UUID], *, at: datetime) -> int:
+    """End those of the runs in which no task run is open any more; tells how many."""
+    found = await unit.runs.statuses_of(run_ids)
+    over = [run_id for run_id in run_ids if all(status.ended for status in found[run_id])]
+    if not over:
+        return 0
+    runs = {
+        run: roll_up(found[run.id], cancel_requested=run.cancel_requested) for run in await unit.runs.fresh_many(over)
+    }
+    ending = [(run, status) for run, status in runs.items() if run.status in sources_of(RUN_TRANSITIONS, status)]
+    if ending:
+        await ledgers.end_runs(ending, at=at)
+    if any(run.backfill_id is not None for run, _ in ending):
         unit.outbox.ring(backfill_topic())
-    return True
+    return len(ending)
 
 
 async def cancel_open(unit: UnitOfWork, ledger: Ledger, run: Run, *, at: datetime) -> None:

@@ -20,6 +20,7 @@ from app.store.spans import Span, within
 INSERT_BATCH = 500
 # Built once, as those of the ledger.
 ADD_ATTEMPTS = insert(table_of(TaskAttempt))
+STATUSES = select(TaskRun.run_id, TaskRun.status).where(TaskRun.run_id.in_(bindparam("of", expanding=True))).distinct()
 WAITING_CHILDREN = (
     select(TaskRun, func.count())
     .join(TaskRunEdge, TaskRunEdge.child_id == TaskRun.id)
@@ -72,6 +73,10 @@ class RunStore:
     async def fresh(self, run_id: UUID) -> Run | None:
         """As it is in the database now, whatever this transaction has read before."""
         return await self._session.scalar(select(Run).where(Run.id == run_id).execution_options(populate_existing=True))
+
+    async def fresh_many(self, run_ids: Collection[UUID]) -> Sequence[Run]:
+        query = select(Run).where(Run.id.in_(run_ids)).execution_options(populate_existing=True)
+        return (await self._session.scalars(query)).all()
 
     async def request_cancel(self, run_id: UUID) -> None:
         await self._session.execute(
@@ -205,8 +210,13 @@ class RunStore:
             )
         return ready
 
-    async def statuses(self, run_id: UUID) -> Sequence[TaskRunStatus]:
-        return (await self._session.scalars(select(TaskRun.status).where(TaskRun.run_id == run_id).distinct())).all()
+    async def statuses_of(self, run_ids: Collection[UUID]) -> dict[UUID, set[TaskRunStatus]]:
+        """The statuses that the task runs of each run have; by an index, however many there are."""
+        found: dict[UUID, set[TaskRunStatus]] = {run_id: set() for run_id in run_ids}
+        if found:
+            for run_id, status in await self._session.execute(STATUSES, {"of": list(found)}):
+                found[run_id].add(status)
+        return found
 
     # ---- holding work
 

@@ -12,7 +12,7 @@ from app.store.backfills import BackfillStore
 from app.store.discards import DiscardStore
 from app.store.events import EventStore
 from app.store.history import HistoryStore
-from app.store.ledger import Ledger, flush_all
+from app.store.ledger import Ledger, Ledgers, flush_all
 from app.store.logs import LogStore
 from app.store.playgrounds import PlaygroundStore
 from app.store.reconciliations import ReconciliationStore
@@ -101,13 +101,22 @@ class UnitOfWork:
             self._ledgers[playground_id] = ledger
         return ledger
 
-    async def open_ledgers(self, playground_ids: Collection[UUID]) -> list[Ledger]:
-        """Take the locks of many playgrounds at once; in a transaction that holds none of them yet."""
-        if not playground_ids:
-            return []
-        ledgers = await Ledger.open_many(session=self._session, outbox=self.outbox, playground_ids=playground_ids)
-        self._ledgers |= {ledger.playground.id: ledger for ledger in ledgers}
-        return ledgers
+    async def open_ledgers(self, playground_ids: Collection[UUID], *, wait: bool = True) -> Ledgers:
+        """Take the locks of many playgrounds at once; in a transaction that holds none of them yet.
+
+        `wait`: else those that somebody else holds are left out.
+        """
+        found: list[Ledger] = []
+        if playground_ids:
+            found = await Ledger.open_many(
+                session=self._session, outbox=self.outbox, playground_ids=playground_ids, wait=wait
+            )
+        self._ledgers |= {ledger.playground.id: ledger for ledger in found}
+        return Ledgers(session=self._session, ledgers=found)
+
+    def these(self, *ledgers: Ledger) -> Ledgers:
+        """Ledgers that are open, together."""
+        return Ledgers(session=self._session, ledgers=ledgers)
 
     async def commit(self) -> None:
         await flush_all(self._session, self._ledgers.values())
