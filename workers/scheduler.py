@@ -8,12 +8,12 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
-from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.context import ProcessContext
 from app.domain.events import backfill_topic
 from app.domain.identity import new_id, utc_now
+from app.messaging.bell import REDIS_AWAY
 from app.services.discards import DiscardService
 from app.services.healing import HealingService
 from app.services.health import SCHEDULER
@@ -112,7 +112,7 @@ class SchedulerProcess:
             delay = SWEEP_INTERVAL
             try:
                 delay = await turn()
-            except (DatabaseAwayError, SQLAlchemyError, RedisError, OSError, TimeoutError) as error:
+            except (DatabaseAwayError, SQLAlchemyError, *REDIS_AWAY) as error:
                 log.warning("scheduler.turn_failed", loop=name, reason=str(error))
                 self._progress.turn(name, next_within=delay)
             except Exception:  # a fault of ours must not end the loop: the next turn may do without it

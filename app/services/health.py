@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.domain.tasks import TaskType
 from app.engines.base import Engine, EngineKind
 from app.engines.registry import EngineRegistry
-from app.messaging.bell import Bell
+from app.messaging.bell import REDIS_AWAY, Bell
 from app.services.leases import KIND as WORKER
 from app.store.database import Database, DatabaseAwayError
 
@@ -105,7 +104,7 @@ class HealthService:
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._bell.ping()
-        except (RedisError, OSError, TimeoutError):
+        except REDIS_AWAY:
             return False
         return True
 
