@@ -163,6 +163,8 @@ class Proxy:
 
     async def _close(self) -> None:
         self._server.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()  # what is being accepted, too
         self._cut_all(reset=True)
         for pump in tuple(self._pumps):
             pump.cancel()
@@ -172,11 +174,9 @@ class Proxy:
         self.accepted += 1
         try:
             up_reader, up_writer = await asyncio.open_connection(self.host, self._upstream_port)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             writer.transport.abort()
             return
-        for each in (writer, up_writer):
-            each.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(writer, up_writer)
         self._connections.add(connection)
         for work in (
