@@ -3,6 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
+
+from app.graphql.ids import to_cursor, to_global
+from tests.benchmarks import history
+from tests.benchmarks.history import Size
+from tests.support.mariadb import MariaDB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +61,7 @@ HISTORY = f"""query($id: ID!, $first: Int, $after: String, $status: [RunStatus!]
 RUN_PAGE = f"query($id: ID!) {{ run(id: $id) {{ {RUN} playground {{ id name }} taskRuns {{ {TASK_RUN} }} }} }}"
 RUN_OUTCOMES = f"query($id: ID!) {{ run(id: $id) {{ {RUN} taskRuns {{ {TASK_RUN} {OUTCOME} task {{ id }} }} }} }}"
 TASK_RUN_PAGE = f"""query($id: ID!) {{ taskRun(id: $id) {{ {TASK_RUN} query {OUTCOME}
+  attempts {{ number status startedAt endedAt durationMs error {{ code message }} }}
   task {{ id name }} run {{ id number status playground {{ id name }} }} }} }}"""
 LOG = "subscription($id: ID!) { taskLog(taskRunId: $id) { cursor lines { at stream text attempt } } }"
 EVENTS = f"""query($id: ID!, $first: Int, $after: String) {{ run(id: $id) {{
@@ -73,6 +80,38 @@ NODES = "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename ... on Run { num
 VIEWER = "{ viewer { id email username role createdAt } }"
 HEALTH = "{ health { database redis workers schedulerLagMs } }"
 ENGINES = "{ connections { name type kind healthy message } }"
+
+
+# The newest run of person 1 that was no special case, and that has a log.
+USUAL_RUN = """SELECT run.id, run.playground_id, task_run.id FROM run
+  JOIN playground ON playground.id = run.playground_id JOIN user ON user.id = playground.owner_id
+  JOIN task_run ON task_run.run_id = run.id AND task_run.position = 0
+  WHERE user.username = 'person-1' AND run.status = 'SUCCESS' AND run.trigger <> 'LIMITED'
+    AND playground.id < '$wide'
+    AND EXISTS (SELECT 1 FROM log_line WHERE log_line.task_run_id = task_run.id)
+  ORDER BY run.id DESC LIMIT 1"""
+
+
+def places(size: Size, mariadb: MariaDB, *, database: str) -> Places:
+    """All of them person 1's, in a database that holds such a history."""
+    found = mariadb.execute(USUAL_RUN.replace("$wide", history.playground_id(size.wide).hex), database=database)
+    run, playground, task_run = (UUID(value) for value in found.splitlines()[-1].split())
+    deep_runs = [history.run_id(number) for number in range(5, 255, 5)]
+    deep_task_runs = [history.task_run_id(5, place) for place in range(1, 51)]
+    return Places(
+        usual=to_global("Playground", playground),
+        usual_run=to_global("Run", run),
+        deep=to_global("Playground", history.playground_id(size.deep)),
+        deep_cursor=to_cursor(deep_runs[-1]),
+        wide=to_global("Playground", history.playground_id(size.wide)),
+        wide_run=to_global("Run", history.run_id(size.wide_run)),
+        task_run=to_global("TaskRun", task_run),
+        events_cursor=to_cursor(size.wide_events_before + 1_500),
+        pair=to_global("Reconciliation", history.reconciliation_id(size.deep, 1)),
+        pair_run=to_global("ReconciliationRun", history.reconciliation_run_id(5)),
+        some=[to_global("Run", key) for key in deep_runs] + [to_global("TaskRun", key) for key in deep_task_runs],
+        search="Flights",
+    )
 
 
 def questions(at: Places) -> Iterator[Question]:

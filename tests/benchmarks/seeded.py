@@ -78,7 +78,11 @@ async def history_data(reaper: Reaper) -> Path:
 def recipe(empty: Path) -> str:
     """What the data depends on: MariaDB, the migrations, and the statements that make it."""
     revisions = sorted(Path(migrations.__file__ or "").parent.glob("versions/*.py"))
-    parts = [empty.name, *(path.read_text() for path in revisions), *history.statements(password_hash="")]
+    parts = [
+        empty.name,
+        *(path.read_text() for path in revisions),
+        *history.statements(history.Size(), password_hash=""),
+    ]
     return sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -87,7 +91,7 @@ async def fill(server: MariaDB) -> None:
     folder = Path(tempfile.gettempdir())
     Platform(folder=folder, database_url=server.url(DATABASE), redis_url="redis://127.0.0.1:1").run("migrate")
     password_hash = await Passwords().hash(history.PASSWORD)
-    script = ";\n".join(history.statements(password_hash=password_hash)) + ";\n"
+    script = ";\n".join(history.statements(history.Size(), password_hash=password_hash)) + ";\n"
     await asyncio.to_thread(server.execute, script, database=DATABASE)
 
 
