@@ -137,6 +137,6 @@ def test_a_text_is_parted_where_the_server_would(text, statements):
 
 def test_a_long_text_is_parted_in_no_time():
     text = "INSERT INTO t VALUES " + ",".join("(1, 'a;\\'b')" for _ in range(50_000)) + "; SELECT '" + "x" * 2_000_000
-    started = time.monotonic()
+    started = time.thread_time()  # of the processor: a busy machine has no say in it
     assert len(split_statements(text)) == 2
-    assert time.monotonic() - started < 3
+    assert time.thread_time() - started < 3
