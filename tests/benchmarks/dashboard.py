@@ -1,6 +1,6 @@
 """What a dashboard of this product asks, and about what: the documents by which cost is measured and tested."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -34,7 +34,7 @@ class Places:
     events_cursor: str  # into the events of the wide run
     pair: str
     pair_run: str
-    some: list[str]  # of many types, at most a hundred
+    some: Sequence[str]  # of many types, at most a hundred
     search: str
 
 

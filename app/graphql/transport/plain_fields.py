@@ -68,9 +68,9 @@ class PlainFieldExecutor(StrawberryGraphQLCoreExecutionContext):
         if not selection.others:
             return plain
         others = super().execute_fields(parent_type, source_value, path, selection.others, position_context)
-        if self.is_awaitable(others):
-            return _merged_later(grouped_field_set, plain, others)
-        return _merged(grouped_field_set, plain, others)
+        if isinstance(others, dict):
+            return _merged(grouped_field_set, plain, others)
+        return _merged_later(grouped_field_set, plain, others)
 
 
 def _set_apart(schema: GraphQLSchema, parent_type: GraphQLObjectType, fields: GroupedFieldSet) -> _Selection:

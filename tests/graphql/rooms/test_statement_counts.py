@@ -83,7 +83,7 @@ def leaves(type_: GraphQLNamedType) -> str:
 
 def paths() -> dict[str, tuple[str, ...]]:
     """The shortest way below START to each object type that it leads to."""
-    found = {"Playground": START}
+    found: dict[str, tuple[str, ...]] = {"Playground": START}
     waiting = ["Playground"]
     while waiting:
         name = waiting.pop(0)
