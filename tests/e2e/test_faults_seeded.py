@@ -6,6 +6,7 @@ import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,10 @@ def half_written(outputs: Path) -> list[str]:
 async def test_a_full_disk_fails_what_does_not_fit_and_no_more_and_is_recovered_from(
     fragile: Fragile, api: Api
 ) -> None:
-    tasks = {"from a server": {"query": LARGE}, "embedded": {"query": LARGE_EMBEDDED, "type": "PRESTO"}}
+    tasks: dict[str, dict[str, Any]] = {
+        "from a server": {"query": LARGE},
+        "embedded": {"query": LARGE_EMBEDDED, "type": "PRESTO"},
+    }
     impatient, patient = [await api.playground(f"full disk, {kind}") for kind in ("impatient", "patient")]
     for name, values in tasks.items():
         task = await api.task(impatient, name, **values)

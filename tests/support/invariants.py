@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.domain.status import RUN_TRANSITIONS, TASK_RUN_TRANSITIONS, RunStatus, TaskRunStatus, roll_up
@@ -48,7 +49,7 @@ class Records:
         }
 
 
-async def read_records(url: str) -> Records:
+async def read_records(url: str | URL) -> Records:
     engine = create_async_engine(url)
     try:
         async with engine.connect() as connection:
@@ -208,7 +209,7 @@ def _illegal(told: Sequence[Any], transitions: Mapping[Any, frozenset[Any]]) -> 
             return
 
 
-async def assert_invariants(url: str, *, outputs: Path | None = None) -> Records:
+async def assert_invariants(url: str | URL, *, outputs: Path | None = None) -> Records:
     """Read everything, and complain of all that does not hold."""
     records = await read_records(url)
     faults = violations(records, outputs=outputs)
