@@ -34,7 +34,7 @@ CANCEL_INTERVAL = 0.05  # seconds; a job may begin while the others are being ca
 POLL_INTERVAL = timedelta(seconds=0.5)  # for deferred jobs and rings that were lost; a ring comes in a millisecond
 SPREAD = 16  # jobs that many ids are sent in, so that every worker gets a part of them
 MOST_IDS = 16  # in one job
-READ_AT_ONCE = 4  # jobs that a worker takes at a look, so that others get theirs
+FEW, MANY, SHARE = 4, 64, 8  # jobs that a worker takes at a look: its share of what waits, so that others get theirs
 QUEUES: Mapping[JobName, str] = {
     JobName.EXECUTE_TASKS: "phantom:tasks",
     JobName.RECONCILE: "phantom:reconciliations",  # apart, so that neither starves the other
@@ -147,6 +147,7 @@ class QueueWorker(Worker):
         super().__init__(**options)
         self._wake = wake
         self._queues = queues
+        self._waiting = 0  # jobs in these queues, at the last look
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -172,7 +173,7 @@ class QueueWorker(Worker):
         """Start a few of the jobs that are due, as far as there is room; tells whether there may be more."""
         for job_id in [job_id for job_id, task in self.tasks.items() if task.done()]:
             self.tasks.pop(job_id).result()
-        most = min(READ_AT_ONCE, self.max_jobs - self.job_counter)
+        most = min(max(FEW, min(self._waiting // SHARE, MANY)), self.max_jobs - self.job_counter)
         rooms = {queue: min(most, room()) for queue, room in self._queues.items()}
         open_queues = [queue for queue, room in rooms.items() if room > 0]
         if not open_queues or not self.allow_pick_jobs:
@@ -180,7 +181,10 @@ class QueueWorker(Worker):
         async with self.pool.pipeline(transaction=False) as pipe:
             for queue in open_queues:
                 pipe.zrangebyscore(queue, min="-inf", max=utc_now().timestamp() * 1000, start=0, num=rooms[queue])
-            due = dict(zip(open_queues, await pipe.execute(), strict=True))
+            for queue in open_queues:
+                pipe.zcard(queue)
+            found = await pipe.execute()
+        due, self._waiting = dict(zip(open_queues, found, strict=False)), sum(found[len(open_queues) :])
         if any(due.values()):
             await self._start(due)
         return any(due.values())

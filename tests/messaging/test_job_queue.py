@@ -1,7 +1,7 @@
 """The queue: a job is taken up at its ring, not before its time, past what runs, and however Redis comes and goes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,7 +18,7 @@ from app.messaging import delivery as delivery_module
 from app.messaging import queue as queue_module
 from app.messaging.bell import Bell
 from app.messaging.delivery import Delivery
-from app.messaging.queue import MOST_IDS, SPREAD, Handler, JobQueue, make_worker, queue_of, queue_topic
+from app.messaging.queue import MOST_IDS, SPREAD, Handler, JobQueue, Room, make_worker, queue_of, queue_topic
 from tests.support.processes import Reaper, free_port
 from tests.support.redis import RedisServer
 
@@ -77,17 +77,21 @@ class Shop:
 
     @asynccontextmanager
     async def worker(
-        self, handler: Callable[[UUID], Awaitable[None]] | None = None, *, max_jobs: int = 10
+        self,
+        handler: Callable[[UUID], Awaitable[None]] | None = None,
+        *,
+        max_jobs: int = 10,
+        queues: Mapping[str, Room] | None = None,
     ) -> AsyncIterator[None]:
         wake = asyncio.Event()
         worker = make_worker(
             url=self.url,
-            queue=TASKS,
-            handlers={JobName.EXECUTE_TASKS: handler or self.note},
+            queues=queues or {TASKS: lambda: MANY},
+            handlers={JobName.EXECUTE_TASKS: each(handler or self.note)},
             wake=wake,
             max_jobs=max_jobs,
         )
-        async with self.bell.listening(queue_topic(TASKS), wake.set):
+        async with self.bell.listening(queue_topic(JobName.EXECUTE_TASKS), wake.set):
             running = asyncio.create_task(worker.main())
             try:
                 yield
@@ -227,7 +231,13 @@ async def test_the_jobs_of_a_killed_worker_do_not_fill_the_queues_head(shop: Sho
         begun.append(id_)
         await forever.wait()
 
-    killed = make_worker(url=shop.url, queue=TASKS, handlers={JobName.EXECUTE_TASKS: hold}, wake=wake, max_jobs=MANY)
+    killed = make_worker(
+        url=shop.url,
+        queues={TASKS: lambda: MANY},
+        handlers={JobName.EXECUTE_TASKS: each(hold)},
+        wake=wake,
+        max_jobs=MANY,
+    )
     running = asyncio.create_task(killed.main())
     await shop.send(MANY)
     async with asyncio.timeout(20):
