@@ -43,8 +43,9 @@ async def test_no_statement_of_a_dashboard_looks_through_what_has_run(bench: Wor
             plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
             for step in plan.mappings():
                 table = re.sub(r"_\d+$", "", step["table"] or "")
-                if table in GROWING and (step["type"] in SCANS or int(step["rows"] or 0) > GROWING[table]):
-                    offences.append((question, table, step["type"], step["key"], step["rows"], statement))
+                access, rows = step["type"], int((str(step["rows"] or "0")).split()[0])  # `189 (20%)` with a filter
+                if table in GROWING and (access in SCANS or rows > GROWING[table]):
+                    offences.append((question, table, access, step["key"], rows, statement))
     assert not offences
 
 
