@@ -18,10 +18,14 @@ class LogStore:
         self._outbox = outbox
 
     async def append(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Append lines; each row has `task_run_id`, `sequence`, `attempt`, `at`, `stream` and `text`."""
+        """Append lines; each row has `task_run_id`, `sequence`, `attempt`, `at`, `stream` and `text`.
+
+        A line that is there stays: this may be the second try of a commit whose answer was lost.
+        """
         if not rows:
             return
-        await self._session.execute(insert(table_of(LogLine)), rows)
+        new = insert(table_of(LogLine)).prefix_with("IGNORE", dialect="mysql").prefix_with("IGNORE", dialect="mariadb")
+        await self._session.execute(new.prefix_with("OR IGNORE", dialect="sqlite"), rows)
         for task_run_id in {row["task_run_id"] for row in rows}:
             self._outbox.ring(log_topic(task_run_id))
 

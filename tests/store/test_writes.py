@@ -257,6 +257,26 @@ async def test_a_mutation_whose_commit_lost_its_answer_is_done_once(
         assert 1 in difference.values()
 
 
+async def test_log_lines_whose_commit_lost_its_answer_are_kept_once(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playground, _ = await bench.graph({"a": ""})
+    task_run = (await bench.task_runs(await bench.launch(playground)))["a"]
+    lines = [
+        {
+            "task_run_id": task_run.id, "sequence": number, "attempt": 1, "at": playground.created_at,
+            "stream": "engine", "text": f"line {number}",
+        }
+        for number in range(3)
+    ]  # fmt: skip
+    with monkeypatch.context() as patch:
+        answers = LostAnswer(patch)
+        await bench.database.write(lambda unit: unit.logs.append(lines))
+        assert answers.losses >= 1
+    assert await bench.log_of(task_run) == ["line 1", "line 2"]  # what comes after 0
+    assert await bench.scalar("SELECT count(*) FROM log_line") == len(lines)
+
+
 async def test_a_refresh_whose_answer_was_lost_leaves_the_session_open(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
