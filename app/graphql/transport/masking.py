@@ -53,14 +53,18 @@ class ErrorMask:
         return [_formatted(error, TransportCode.BAD_USER_INPUT) for error in errors]
 
     def execution(self, errors: Sequence[GraphQLError], **fields: Any) -> list[dict[str, Any]]:
-        """Masks the errors of resolvers; `fields` go to the log of those that were not foreseen."""
-        return [self._execution(error, fields) for error in errors]
+        """Masks the errors of resolvers; `fields` go to the log of those that were not foreseen.
+
+        Where a statement for a hundred objects fails, each of them has the same error: it is logged once.
+        """
+        references: dict[int, str] = {}
+        return [self._execution(error, fields, references) for error in errors]
 
     def exception(self, error: Exception, **fields: Any) -> dict[str, Any]:
         """Masks an exception raised outside the resolvers: authentication, a subscription's source."""
-        return self._execution(GraphQLError(str(error), original_error=error), fields)
+        return self._execution(GraphQLError(str(error), original_error=error), fields, {})
 
-    def _execution(self, error: GraphQLError, fields: dict[str, Any]) -> dict[str, Any]:
+    def _execution(self, error: GraphQLError, fields: dict[str, Any], references: dict[int, str]) -> dict[str, Any]:
         root = _root_cause(error)
         match root:
             case DomainError():
@@ -77,18 +81,19 @@ class ErrorMask:
             case GraphQLError() if _is_about_an_argument(root):
                 masked = _formatted(error, TransportCode.BAD_USER_INPUT)
             case _:
-                masked = self._internal(error, root, fields)
+                reference = references.get(id(root)) or self._log(error, root, fields)
+                references[id(root)] = reference
+                message = f"Internal error. Quote the reference {reference} to whoever runs this server."
+                masked = _placed(error, message, {"code": TransportCode.INTERNAL.value, "reference": reference})
         return masked
 
-    def _internal(self, error: GraphQLError, root: BaseException, fields: dict[str, Any]) -> dict[str, Any]:
+    def _log(self, error: GraphQLError, root: BaseException, fields: dict[str, Any]) -> str:
+        """Log what was not foreseen; the reference to it."""
         reference = uuid.uuid4().hex[:12]
         path = ".".join(str(key) for key in error.path or ())
         cause = (type(root), root, root.__traceback__)
         self._logger.error("graphql.internal_error", reference=reference, path=path, exc_info=cause, **fields)
-        extensions = {"code": TransportCode.INTERNAL.value, "reference": reference}
-        return _placed(
-            error, f"Internal error. Quote the reference {reference} to whoever runs this server.", extensions
-        )
+        return reference
 
 
 def _root_cause(error: GraphQLError) -> BaseException:

@@ -4,10 +4,12 @@ import logging
 import re
 
 import pytest
+from graphql import GraphQLError
 
 from app.graphql.transport.execution import GraphQLExecutor
 from app.graphql.transport.masking import ErrorMask
 from tests.graphql.transport.toy_schema import Context, World, toy_schema
+from tests.graphql.transport.toy_site import Log
 
 
 async def error_of(site, query, **parameters):
@@ -60,6 +62,15 @@ async def test_a_refusal_keeps_its_words_and_code_and_is_not_logged(site, field,
 async def test_a_refusal_of_the_domain_names_the_input_that_it_is_about(site):
     error = await error_of(site, "{refused}")
     assert error["extensions"]["path"] == ["input", "name"]
+
+
+async def test_what_fails_for_many_objects_at_once_is_logged_once() -> None:
+    log, cause = Log(), RuntimeError("hunter2")
+    errors = [GraphQLError("x", path=["rows", index], original_error=cause) for index in range(100)]
+    masked = ErrorMask(logger=log).execution([*errors, GraphQLError("y", original_error=RuntimeError("other"))])
+    assert len(log.events) == 2
+    assert len({error["extensions"]["reference"] for error in masked}) == 2
+    assert [error.get("path") for error in masked[:2]] == [["rows", 0], ["rows", 1]]
 
 
 @pytest.mark.parametrize(
