@@ -23,8 +23,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.domain.dispatch import Pool
 from app.domain.events import Job, JobName
-from app.domain.identity import utc_now
 from app.messaging.bell import REDIS_AWAY
+from app.messaging.redis_clock import RedisClock
 
 JOB_TIMEOUT = timedelta(days=30)  # a task's own timeout is the engine's business; arq's would kill long SQL silently
 JOB_LIFETIME = timedelta(days=1)  # of a job that nobody takes up; what it was about is in the database
@@ -76,10 +76,13 @@ class JobQueue:
 
     def __init__(self, *, url: str) -> None:
         self._redis = client(url, patient=False)
+        self._clock = RedisClock()
 
     async def send(self, jobs: Sequence[Job]) -> None:
         """Raises: redis.RedisError where Redis cannot be reached."""
-        now_ms = int(utc_now().timestamp() * 1000)
+        if not self._clock.is_set:
+            self._clock.set(await self._redis.time())
+        now_ms = self._clock.now_ms()
         async with self._redis.pipeline(transaction=False) as pipe:
             for parcel in _parcels(jobs):
                 job, job_id = parcel[0], uuid4().hex
@@ -94,7 +97,8 @@ class JobQueue:
                 queue = queue_of(job.name, job.lane)
                 pipe.zadd(queue, {job_id: due_ms})
                 pipe.sadd(f"{QUEUES[job.name]}-queues", queue)
-            await pipe.execute()
+            pipe.time()
+            self._clock.set((await pipe.execute())[-1])
 
     async def length(self, name: JobName) -> int:
         """How many jobs wait in all queues of `name`, those that are not due yet included.
@@ -147,6 +151,7 @@ class QueueWorker(Worker):
         super().__init__(**options)
         self._wake = wake
         self._queues = queues
+        self._clock = RedisClock()
         self._waiting = 0  # jobs in these queues, at the last look
         self._stopping = False
         self._idle = asyncio.Event()
@@ -178,12 +183,16 @@ class QueueWorker(Worker):
         open_queues = [queue for queue, room in rooms.items() if room > 0]
         if not open_queues or not self.allow_pick_jobs:
             return False
+        if not self._clock.is_set:
+            self._clock.set(await self.pool.time())
         async with self.pool.pipeline(transaction=False) as pipe:
             for queue in open_queues:
-                pipe.zrangebyscore(queue, min="-inf", max=utc_now().timestamp() * 1000, start=0, num=rooms[queue])
+                pipe.zrangebyscore(queue, min="-inf", max=self._clock.now_ms(), start=0, num=rooms[queue])
             for queue in open_queues:
                 pipe.zcard(queue)
-            found = await pipe.execute()
+            pipe.time()
+            *found, time = await pipe.execute()
+        self._clock.set(time)
         due, self._waiting = dict(zip(open_queues, found, strict=False)), sum(found[len(open_queues) :])
         if any(due.values()):
             await self._start(due)
@@ -196,13 +205,12 @@ class QueueWorker(Worker):
             for queue, job_id in jobs:
                 pipe.zrem(queue, job_id)
             taken = await pipe.execute()
-        now_ms = int(utc_now().timestamp() * 1000)
         mine = [job_id.decode() for (_, job_id), is_mine in zip(jobs, taken, strict=True) if is_mine]
         for name in mine:
             if name in self.tasks:  # its sender has sent it again, for want of an answer
                 continue
             self.job_counter += 1
-            task = self.tasks[name] = asyncio.create_task(self.run_job(name, now_ms), name=f"job {name}")
+            task = self.tasks[name] = asyncio.create_task(self.run_job(name, self._clock.now_ms()), name=f"job {name}")
             task.add_done_callback(lambda _: self._count_off())
 
     def _count_off(self) -> None:

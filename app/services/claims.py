@@ -23,7 +23,7 @@ from app.store.ledger import Ledger, Ledgers, assume
 from app.store.unit_of_work import UnitOfWork
 
 MAX_LOSSES = 3  # a task that kills its worker again and again is at fault itself
-CLOCK_SLACK = timedelta(seconds=1)  # a retry is not refused because two hosts' clocks differ a little
+SLACK = timedelta(milliseconds=50)  # between the clocks of the queue and the database, which are one host's or near
 LOOKS = 3  # at what waits; a group of which too many were chosen leaves slots to the others
 
 
@@ -66,7 +66,7 @@ class Claims:
         at = utc_now()
         found = await unit.runs.task_runs({one.task_run_id for one in asked if one.playground_id in ledgers})
         rows = {row.id: row for row in found if row.playground_id in ledgers}
-        queued = [row for row in rows.values() if row.status is TaskRunStatus.QUEUED and _is_due(row, at)]
+        queued = [row for row in rows.values() if row.status is TaskRunStatus.QUEUED and _is_due(row, ledgers)]
         mine = [] if self._limits else self._with_slots(unit, queued, reservation)
         claimed = {row.id: HeldTask(task_run=row) for row in await self.claim(ledgers, mine, at=at)}
         running = [row for row in rows.values() if row.status is TaskRunStatus.RUNNING and row.id not in claimed]
@@ -83,7 +83,7 @@ class Claims:
             await unit.waiting.lock()
         at, claimed = utc_now(), list[HeldTask]()
         for _ in range(LOOKS):
-            waiting = await unit.waiting.groups(at)
+            waiting = await unit.waiting.groups()
             if not waiting or len(claimed) >= most:
                 break
             choice = Choice(running=await unit.waiting.running(), limits=self._limits)
@@ -101,7 +101,7 @@ class Claims:
         for group in sorted(chosen, key=lambda one: one.playground_id.hex):  # the same order of locks everywhere
             ledger = await unit.open_ledger(group.playground_id)
             if ledger is not None:
-                rows = await unit.waiting.oldest(group, at, limit=chosen[group])
+                rows = await unit.waiting.oldest(group, limit=chosen[group])
                 mine = [row for row in rows if reservation.take(row)]
                 claimed += [HeldTask(task_run=row) for row in await self.claim(unit.these(ledger), mine, at=at)]
         return claimed
@@ -120,7 +120,7 @@ class Claims:
         for run_id, rows in groupby(sorted(ready, key=lambda row: row.run_id.hex), key=lambda row: row.run_id):
             queued = {row.id: row for row in rows}
             ledger = ledgers[next(iter(queued.values())).playground_id]
-            moved = await ledger.transition_all(run_id, TaskRunStatus.QUEUED, at=at, among=queued, queued_at=at)
+            moved = await ledger.transition_all(run_id, TaskRunStatus.QUEUED, at=at, among=queued, queued_at=ledger.now)
             unit.outbox.jobs.extend(job_of(queued[task_run_id]) for task_run_id in moved)
 
     async def claim(
@@ -189,7 +189,7 @@ class Claims:
             TaskRunStatus.QUEUED,
             at=at,
             message=lost.error_message,
-            queued_at=at,
+            queued_at=ledger.now,
             worker_id=None,
             losses=losses,
         )
@@ -231,6 +231,6 @@ def _is_first(task_run: TaskRun) -> bool:
     return task_run.attempt == 0 and task_run.pending_parents == 0
 
 
-def _is_due(task_run: TaskRun, at: datetime) -> bool:
+def _is_due(task_run: TaskRun, ledgers: Ledgers) -> bool:
     """A retry that is not due is left: its own job comes when it is."""
-    return task_run.queued_at is None or task_run.queued_at <= at + CLOCK_SLACK
+    return task_run.queued_at is None or task_run.queued_at <= ledgers[task_run.playground_id].now + SLACK

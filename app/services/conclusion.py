@@ -110,9 +110,13 @@ class Conclusion:
         run = await unit.runs.fresh(task_run.run_id)
         if run is None or run.cancel_requested:
             return False
-        due = outcome.ended_at + backoff(task_run.retry_delay_ms, retries)
-        held.note(f"Attempt {task_run.attempt} failed: {outcome.error_message} Again at {due:%H:%M:%S}.", at=utc_now())
-        moved = await ledgers[task_run.playground_id].transition(
+        ledger, delay = ledgers[task_run.playground_id], backoff(task_run.retry_delay_ms, retries)
+        due = ledger.now + delay
+        held.note(
+            f"Attempt {task_run.attempt} failed: {outcome.error_message} Again in {delay.total_seconds():.3g} s.",
+            at=utc_now(),
+        )
+        moved = await ledger.transition(
             task_run,
             TaskRunStatus.QUEUED,
             at=outcome.ended_at,

@@ -154,7 +154,7 @@ class ExecutionService:
         if monotonic() - looked_at > STALE_AFTER:
             with suppress(DatabaseAwayError):
                 async with self._database.read() as unit:
-                    waiting = frozenset(group.playground_id for group in await unit.waiting.groups(utc_now()))
+                    waiting = frozenset(group.playground_id for group in await unit.waiting.groups())
             self._waiting = (monotonic(), waiting)
         return waiting <= {held.task_run.playground_id}
 
@@ -226,7 +226,7 @@ class ExecutionService:
             at=at,
             held_by=self._worker_id,
             message="The worker was stopped and has given the task back.",
-            queued_at=at,
+            queued_at=ledger.now,
             worker_id=None,
             losses=TaskRun.losses + 1,
         )

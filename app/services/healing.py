@@ -116,5 +116,5 @@ async def _set_going(unit: UnitOfWork, ledger: Ledger, run_id: UUID, *, at: date
         message="Something above it did not succeed.",
         ended_at=at,
     )
-    queued = await ledger.transition_all(run_id, TaskRunStatus.QUEUED, at=at, among=needs.ready, queued_at=at)
+    queued = await ledger.transition_all(run_id, TaskRunStatus.QUEUED, at=at, among=needs.ready, queued_at=ledger.now)
     unit.outbox.jobs.extend(job_of(rows[task_run_id]) for task_run_id in queued)

@@ -154,6 +154,7 @@ def _snapshot(
             before=carried.get(task_id),
             waits_for=between[task_id] - carried.keys() if task_id in chosen else None,
             at=at,
+            queued_at=start.ledger.now,
             id=ids[task_id],
             run_id=start.run_id,
             position=position,
@@ -266,7 +267,13 @@ def _rendered(tasks: Sequence[Task], ledger: Ledger, run: Mapping[str, Any]) -> 
 
 
 def _task_run(
-    task: Task, *, before: TaskRun | None, waits_for: Collection[UUID] | None, at: datetime, **values: Any
+    task: Task,
+    *,
+    before: TaskRun | None,
+    waits_for: Collection[UUID] | None,
+    at: datetime,
+    queued_at: datetime,
+    **values: Any,
 ) -> dict[str, Any]:
     """`before` is the task run that it keeps the output of; `waits_for` is None where the task is not run."""
     if before is not None:
@@ -288,7 +295,7 @@ def _task_run(
         "attempt": 0,
         "status": status,
         "pending_parents": len(waits_for or ()),
-        "queued_at": at if status is TaskRunStatus.QUEUED else None,
+        "queued_at": queued_at if status is TaskRunStatus.QUEUED else None,
         "ended_at": at if status is TaskRunStatus.SUCCESS else None,
         **output_columns_of(before),
         **values,

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 import structlog
 
 from app.domain.events import Job, JobName, every_topic
-from app.domain.identity import utc_now
 from app.models import TaskRun
 from app.store.database import Database
 from app.store.spans import LONG_AGO, Span
@@ -40,10 +39,11 @@ class RecoveryService:
 
     async def sweep(self) -> Swept:
         """Take the leases of silent workers, and send the jobs of all that nobody holds."""
-        at = utc_now()
+        async with self._database.read() as unit:
+            at = await unit.workers.now()
+        silent_since = at - self._lease
         tasks, pairs = [await self._spans(name, at) for name in (JobName.EXECUTE_TASKS, JobName.RECONCILE)]
         async with self._database.read() as unit:
-            silent_since = await unit.workers.now() - self._lease
             dead = [worker.id for worker in await unit.workers.dead(before=silent_since)]
             jobs = [] if dead else await _stranded(unit, tasks=tasks, pairs=pairs)
         if dead or jobs:

@@ -24,19 +24,20 @@ from app.domain.status import (
 )
 from app.models import Event, Playground, Run, TaskRun
 from app.models.base import table_of
+from app.store.clock import database_now
 
 # Statements on plain tables: every change of status comes by here, and the ORM's own way costs half as much again.
 PLAYGROUND, RUN, TASK_RUN, EVENT = (table_of(model) for model in (Playground, Run, TaskRun, Event))
 # Built once: putting a statement together costs more than a small one takes. A name that starts with `of` says which
 # row; the other parameters of an update are the columns to set.
 LOCKED = (
-    select(Playground)
+    select(Playground, database_now())
     .where(Playground.id == bindparam("of"))
     .with_for_update()
     .execution_options(populate_existing=True)
 )
 MANY = (
-    select(Playground)
+    select(Playground, database_now())
     .where(Playground.id.in_(bindparam("of", expanding=True)))
     .order_by(Playground.id)
     .execution_options(populate_existing=True)
@@ -68,9 +69,11 @@ class LostRowsError(Exception):
 class Ledger:
     """Opened by `UnitOfWork.open_ledger`; its events are written when the unit of work commits."""
 
-    def __init__(self, *, session: AsyncSession, outbox: Outbox, playground: Playground) -> None:
+    def __init__(self, *, session: AsyncSession, outbox: Outbox, playground: Playground, now: datetime) -> None:
+        """`now` is the database's clock: what is compared between hosts is told by one clock."""
         self._session = session
         self._outbox = outbox
+        self.now = now
         self._events: list[dict[str, Any]] = []
         self._sequence = playground.event_sequence
         self._changes: dict[str, Any] = {}
@@ -78,8 +81,8 @@ class Ledger:
 
     @classmethod
     async def open(cls, *, session: AsyncSession, outbox: Outbox, playground_id: UUID) -> "Ledger | None":
-        playground = await session.scalar(LOCKED, {"of": playground_id})
-        return None if playground is None else cls(session=session, outbox=outbox, playground=playground)
+        row = (await session.execute(LOCKED, {"of": playground_id})).one_or_none()
+        return None if row is None else cls(session=session, outbox=outbox, playground=row[0], now=row[1])
 
     @classmethod
     async def open_many(
@@ -90,8 +93,8 @@ class Ledger:
         `wait`: else those that somebody else holds are left out.
         """
         query = LOCKED_MANY if wait else FREE_MANY
-        rows = await session.scalars(query, {"of": list(playground_ids)})
-        return [cls(session=session, outbox=outbox, playground=playground) for playground in rows]
+        rows = await session.execute(query, {"of": list(playground_ids)})
+        return [cls(session=session, outbox=outbox, playground=playground, now=now) for playground, now in rows]
 
     async def transition_run(self, run_id: UUID, target: RunStatus, *, at: datetime, **values: Any) -> bool:
         """Move a run to `target`; False where its status does not allow that (any more)."""

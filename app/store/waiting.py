@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain.dispatch import Group
 from app.domain.status import TaskRunStatus
 from app.models import DispatchLock, Playground, TaskRun
+from app.store.clock import database_now
 
 KEY = (TaskRun.playground_id, TaskRun.pool, TaskRun.lane)  # the index goes on so after the status
 
@@ -22,12 +23,12 @@ class WaitingStore:
         """Be the only one in the platform who hands out slots, until this transaction ends."""
         await self._session.execute(select(DispatchLock.id).with_for_update())
 
-    async def groups(self, at: datetime) -> dict[Group, datetime]:
+    async def groups(self) -> dict[Group, datetime]:
         """The groups in which a task run is queued and due, with the time that the oldest waits since."""
         oldest = select(*KEY, func.min(TaskRun.queued_at).label("since"))
         waiting = oldest.where(TaskRun.status == TaskRunStatus.QUEUED).group_by(*KEY).subquery()
         query = select(waiting, Playground.owner_id).join(Playground, Playground.id == waiting.c.playground_id)
-        rows = await self._session.execute(query.where(waiting.c.since <= at))
+        rows = await self._session.execute(query.where(waiting.c.since <= database_now()))
         return {_group(row): row.since for row in rows}
 
     async def running(self) -> dict[Group, int]:
@@ -37,7 +38,7 @@ class WaitingStore:
         query = select(running, Playground.owner_id).join(Playground, Playground.id == running.c.playground_id)
         return {_group(row): row.held for row in await self._session.execute(query)}
 
-    async def oldest(self, group: Group, at: datetime, *, limit: int) -> Sequence[TaskRun]:
+    async def oldest(self, group: Group, *, limit: int) -> Sequence[TaskRun]:
         query = (
             select(TaskRun)
             .where(
@@ -45,7 +46,7 @@ class WaitingStore:
                 TaskRun.playground_id == group.playground_id,
                 TaskRun.pool == group.pool,
                 TaskRun.lane == group.lane,
-                TaskRun.queued_at <= at,
+                TaskRun.queued_at <= database_now(),
             )
             .order_by(TaskRun.queued_at, TaskRun.id)
             .limit(limit)
