@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
+from urllib.request import urlopen
 
 from tests.benchmarks.usage import cpu_seconds, memory_mb
 from tests.support.processes import free_port
@@ -123,10 +124,11 @@ def main(chain_length: int, width: int) -> dict[str, dict[str, float]]:
     }
     called: dict[str, float] = {}
     by_api: dict[str, float] = {}
-    with (
-        process(str(Path(sys.executable).with_name("prefect")), "server", "start", "--port", str(PORT)) as server,
-        process(sys.executable, __file__, "serve") as served,
-    ):
+    program = str(Path(sys.executable).with_name("prefect"))
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(process(program, "server", "start", "--port", str(PORT)))
+        until(lambda: urlopen(f"{os.environ['PREFECT_API_URL']}/health").close())  # noqa: S310  # our own server
+        served = stack.enter_context(process(sys.executable, __file__, "serve"))
         until(partial(deployed, "one"))
         by_api |= idle(server, served)
         for name, (each, parameters) in shapes.items():
