@@ -57,6 +57,7 @@ class EventReads:
                 for wanted in asked:
                     if not wanted.found.done():
                         wanted.found.set_exception(error)
+                        wanted.found.exception()  # it counts as heard, should who asked go away before
 
     async def _read_alone(self, wanted: _Wanted) -> None:
         past = wanted.past

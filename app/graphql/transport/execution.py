@@ -12,6 +12,7 @@ from graphql import ExecutionResult, GraphQLDeferDirective, GraphQLError, GraphQ
 from graphql.execution import Executor, create_source_event_stream
 from strawberry.execution import optimized_is_awaitable
 
+from app.domain.errors import UnavailableError
 from app.graphql.transport.documents import DocumentCache, DocumentDesk, PreparedOperation, Refusal
 from app.graphql.transport.limits import Limits
 from app.graphql.transport.masking import ErrorMask, TransportCode, plain_error
@@ -144,7 +145,11 @@ class GraphQLExecutor:
         return self.encode(self._answer(result, prepared))
 
     async def _render_later(self, prepared: PreparedOperation, result: Awaitable[Any]) -> bytes:
-        return self.encode(self._answer(await result, prepared))
+        answer = await result
+        for error in answer.errors or ():  # half an event would be taken for the whole; the client comes back for it
+            if isinstance(error.original_error, UnavailableError):
+                raise error.original_error
+        return self.encode(self._answer(answer, prepared))
 
     def _build(
         self, prepared: PreparedOperation, variables: Mapping[str, Any], context: Any, root_value: Any = None

@@ -97,6 +97,21 @@ async def test_an_error_of_one_event_does_not_end_the_subscription(site):
             assert payload["errors"][0]["path"] == ["ticks", "broken"]
 
 
+async def test_an_event_that_could_not_be_read_whole_ends_the_subscription_instead_of_being_told_in_part(site):
+    async with site.connect() as socket:
+        talk = Talk(socket)
+        await talk.begin()
+        await talk.subscribe("1", "subscription{ticks{number away}}")
+        await until(lambda: site.world.listeners("t") == 1)
+        site.world.publish("t", Tick(number=1))
+        message = await talk.hear()
+        assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "UNAVAILABLE")
+        await talk.subscribe("1", "subscription{ticks{number away}}")  # the client comes back with its cursor
+        await until(lambda: site.world.listeners("t") == 1)
+        site.world.publish("t", Tick(number=2))
+        assert (await talk.hear())["payload"] == {"data": {"ticks": {"number": 2, "away": "back"}}}
+
+
 async def test_an_id_can_be_used_again_after_the_client_completed_it(site):
     async with site.connect() as socket:
         talk = Talk(socket)

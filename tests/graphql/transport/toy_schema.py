@@ -11,7 +11,7 @@ from strawberry.dataloader import DataLoader
 from strawberry.file_uploads import Upload
 from strawberry.types import Info
 
-from app.domain.errors import ConflictError, ForbiddenError, UnauthenticatedError
+from app.domain.errors import ConflictError, ForbiddenError, UnauthenticatedError, UnavailableError
 from app.graphql.transport.streams import Live
 from app.services.following import Batch
 from tests.services.test_live import Source
@@ -77,6 +77,12 @@ class Tick:
     @strawberry.field
     def viewer(self, info: ToyInfo) -> str | None:
         return info.context.viewer
+
+    @strawberry.field
+    async def away(self) -> str | None:
+        if self.number == 1:
+            raise UnavailableError("The database does not answer; try again in a moment.")
+        return "back"
 
     @strawberry.field
     def broken(self) -> str | None:
