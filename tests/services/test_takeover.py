@@ -281,7 +281,9 @@ async def test_a_claim_whose_answer_was_lost_is_settled_by_the_heartbeat(bench: 
 
     async def claim_and_forget(unit) -> None:
         ledger = await unit.open_ledger(playground.id)
-        await hand.execution._claims.claim(unit.these(ledger), await unit.runs.task_runs_of([run.id]), at=run.created_at)
+        await hand.execution._claims.claim(
+            unit.these(ledger), await unit.runs.task_runs_of([run.id]), at=run.created_at
+        )
 
     await bench.database.write(claim_and_forget)
     row = (await bench.task_runs(run))["a"]
