@@ -19,7 +19,8 @@ from app.services.held_work import HeldTask
 from app.services.records import error_columns, record_attempts
 from app.services.rollup import fail_dependents, finish_if_done
 from app.services.slots import Reservation, place_of
-from app.store.ledger import Ledger, Ledgers, assume
+from app.store.ledger import Ledger, assume
+from app.store.ledgers import Ledgers
 from app.store.unit_of_work import UnitOfWork
 
 MAX_LOSSES = 3  # a task that kills its worker again and again is at fault itself

@@ -15,7 +15,7 @@ from app.services.held_work import HeldTask
 from app.services.records import error_columns, output_columns, record_attempts
 from app.services.rollup import fail_dependents, finish_all
 from app.services.slots import Slots, place_of
-from app.store.ledger import Ledgers
+from app.store.ledgers import Ledgers
 from app.store.unit_of_work import UnitOfWork
 
 MAX_BACKOFF = timedelta(hours=1)

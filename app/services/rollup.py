@@ -8,7 +8,8 @@ from app.domain.events import backfill_topic, cancel_topic
 from app.domain.graph import descendants
 from app.domain.status import RUN_TRANSITIONS, TaskRunStatus, roll_up, sources_of
 from app.models import Run, TaskRun
-from app.store.ledger import Ledger, Ledgers
+from app.store.ledger import Ledger
+from app.store.ledgers import Ledgers
 from app.store.unit_of_work import UnitOfWork
 
 

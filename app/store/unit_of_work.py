@@ -12,7 +12,8 @@ from app.store.backfills import BackfillStore
 from app.store.discards import DiscardStore
 from app.store.events import EventStore
 from app.store.history import HistoryStore
-from app.store.ledger import Ledger, Ledgers, flush_all
+from app.store.ledger import Ledger, flush_all
+from app.store.ledgers import Ledgers
 from app.store.logs import LogStore
 from app.store.playgrounds import PlaygroundStore
 from app.store.reconciliations import ReconciliationStore
