@@ -85,14 +85,14 @@ class Claims:
         at, claimed = utc_now(), list[HeldTask]()
         for _ in range(LOOKS):
             waiting = await unit.waiting.groups()
-            if not waiting or len(claimed) >= most:
+            if not waiting:
                 break
             choice = Choice(running=await unit.waiting.running(), limits=self._limits)
             chosen = choice.choose(waiting, most=most - len(claimed), room=reservation.room)
             found = await self._claim_chosen(unit, chosen, reservation, at=at)
-            if not found:
-                break
             claimed += found
+            if not found or len(claimed) >= most:
+                break
         return claimed
 
     async def _claim_chosen(
@@ -102,7 +102,7 @@ class Claims:
         for group in sorted(chosen, key=lambda one: one.playground_id.hex):  # the same order of locks everywhere
             ledger = await unit.open_ledger(group.playground_id)
             if ledger is not None:
-                rows = await unit.waiting.oldest(group, limit=chosen[group])
+                rows = await unit.waiting.oldest(group.playground_id, (group.pool, group.lane), limit=chosen[group])
                 mine = [row for row in rows if reservation.take(row)]
                 claimed += [HeldTask(task_run=row) for row in await self.claim(unit.these(ledger), mine, at=at)]
         return claimed

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.domain.identity import utc_now
@@ -14,7 +14,7 @@ from app.services.claims import BUSY, Busy, Claims, job_of
 from app.services.held_work import HeldTask
 from app.services.records import error_columns, output_columns, record_attempts
 from app.services.rollup import fail_dependents, finish_all
-from app.services.slots import Slots, place_of
+from app.services.slots import Place, Slots, place_of
 from app.store.ledgers import Ledgers
 from app.store.unit_of_work import UnitOfWork
 
@@ -26,6 +26,7 @@ class End:
     held: HeldTask
     outcome: Outcome
     wants_more: bool  # whether the worker would go on with a child
+    wants_next: bool  # or else with what waits in the same lane: slots are scarce, and no other playground waits
 
 
 class Conclusion:
@@ -64,10 +65,26 @@ class Conclusion:
         kept = {row.id for row in following.values()}
         await self._claims.queue(unit, ledgers, [row for row in ready if row.id not in kept], at=at)
         await self._claims.claim(ledgers, list(following.values()), at=at, via=TaskRunStatus.QUEUED, queued_at=at)
+        following |= await self._next(unit, ledgers, [end for end in held if id(end) not in following], at=at)
         await finish_all(
             unit, ledgers, {end.held.task_run.run_id for end in held} - {row.run_id for row in ready}, at=at
         )
         return following
+
+    async def _next(
+        self, unit: UnitOfWork, ledgers: Ledgers, ends: Sequence[End], *, at: datetime
+    ) -> dict[int, TaskRun]:
+        """By the end's id(): what waits longest in its playground and lane, claimed in its stead."""
+        wanting: dict[tuple[UUID, Place], list[End]] = {}
+        for end in ends:
+            if end.wants_next:
+                wanting.setdefault((end.held.task_run.playground_id, place_of(end.held.task_run)), []).append(end)
+        found: dict[int, TaskRun] = {}
+        for (playground_id, place), those in wanting.items():
+            rows = await unit.waiting.oldest(playground_id, place, limit=len(those))
+            found |= {id(end): row for end, row in zip(those, rows, strict=False)}
+        await self._claims.claim(ledgers, list(found.values()), at=at)
+        return found
 
     def _followers(self, ends: Sequence[End], ready: Sequence[TaskRun]) -> dict[int, TaskRun]:
         """By the end's id(): the ready task run that its worker goes on with, in the slot of the one that has ended."""

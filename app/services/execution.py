@@ -2,7 +2,8 @@
 
 A worker that has ended a task goes on with one of its children itself, claimed in the very transaction that ended the
 parent: between the two there is no queue, no poll and no new process. The other children are queued. A worker whose
-slots are all taken goes on with what is fair instead: a user with a thousand tasks does not keep another's waiting.
+slots are all taken goes on with what waits in the same lane, or where another playground waits too, with what is fair:
+a user with a thousand tasks does not keep another's waiting.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ Item = TypeVar("Item")
 Came = TypeVar("Came")
 RETRY_DELAY = 0.5  # seconds between two looks whether the database is back
 STALE_AFTER = 0.1  # seconds; a full worker looks that often whether anything waits
+SHARE_EVERY = 0.05  # seconds; to choose fairly costs more than a small task, and a wait this short is none
 
 log = structlog.get_logger()
 
@@ -63,6 +65,7 @@ class ExecutionService:
         self._conclusion = Conclusion(claims=self._claims, slots=slots, worker_id=worker_id)
         self._draining = False
         self._waiting = (-STALE_AFTER, frozenset[UUID]())  # when it was looked, and whose tasks waited for a slot
+        self._shared_at = -SHARE_EVERY  # when a slot was last given to whom it is fair to give it
         # By None: those of all playgrounds together. A playground that is locked elsewhere goes alone, by its id.
         self._claimed: GroupCommit[UUID | None, Asked, HeldTask | Busy | None] = GroupCommit(self._claim)
         self._ended: GroupCommit[UUID | None, End, TaskRun | Busy | None] = GroupCommit(self._conclude)
@@ -126,7 +129,9 @@ class ExecutionService:
     async def _end(self, held: HeldTask, outcome: Outcome) -> TaskRun | None:
         """Write what came of it, however long the database is away: what was worked out is not thrown away."""
         while True:
-            end = End(held=held, outcome=outcome, wants_more=await self._wants_child(held))
+            scarce = self._is_scarce(held)
+            goes_on = not self._draining and not (scarce and await self._must_share(held))
+            end = End(held=held, outcome=outcome, wants_more=goes_on, wants_next=goes_on and scarce)
             try:
                 return await _submit(self._ended, held.task_run.playground_id, end)
             except DatabaseAwayError:
@@ -139,27 +144,27 @@ class ExecutionService:
         return HeldTask(task_run=child, slot=held.slot)
 
     async def _take_next(self, held: HeldTask) -> HeldTask | None:
-        """Give the slot up; where it was the last, or limits hold tasks back, the next task is taken from all."""
-        if self._limits or self._is_full(held):
+        """Give the slot up, or pass it on to what is fair; where limits hold tasks back, their turn may be now."""
+        if self._limits or (self._is_scarce(held) and await self._must_share(held)):
             return await self._next.submit(None, held)
         if held.slot is not None:
             self._slots.give_back(held.slot)
         return None
 
-    async def _wants_child(self, held: HeldTask) -> bool:
-        """Not while the slots are all taken and another playground's task waits for one."""
-        if self._draining or not self._is_full(held):
-            return not self._draining
+    async def _must_share(self, held: HeldTask) -> bool:
+        """Whether a task of another playground waits for a slot, and the last that was shared out is a while ago."""
+        if monotonic() - self._shared_at < SHARE_EVERY:
+            return False
         looked_at, waiting = self._waiting
         if monotonic() - looked_at > STALE_AFTER:
             with suppress(DatabaseAwayError):
                 async with self._database.read() as unit:
                     waiting = frozenset(group.playground_id for group in await unit.waiting.groups())
             self._waiting = (monotonic(), waiting)
-        return waiting <= {held.task_run.playground_id}
+        return not waiting <= {held.task_run.playground_id}
 
-    def _is_full(self, held: HeldTask) -> bool:
-        return self._slots.room(*place_of(held.task_run)) == 0
+    def _is_scarce(self, held: HeldTask) -> bool:
+        return bool(self._limits) or self._slots.room(*place_of(held.task_run)) == 0
 
     # ---- transactions, each for all that waits for it
 
@@ -173,6 +178,7 @@ class ExecutionService:
         return found
 
     async def _claim_next(self, _key: None, asking: Sequence[HeldTask | None]) -> list[HeldTask | None]:
+        self._shared_at = monotonic()
         ended = [held.slot for held in asking if held is not None and held.slot is not None]
         found: list[HeldTask | None] = []
         with self._slots.reserving(ended=ended) as reservation:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.dispatch import Group
+from app.domain.dispatch import Group, Pool
 from app.domain.status import TaskRunStatus
 from app.models import DispatchLock, Playground, TaskRun
 from app.store.clock import database_now
@@ -38,14 +39,15 @@ class WaitingStore:
         query = select(running, Playground.owner_id).join(Playground, Playground.id == running.c.playground_id)
         return {_group(row): row.held for row in await self._session.execute(query)}
 
-    async def oldest(self, group: Group, *, limit: int) -> Sequence[TaskRun]:
+    async def oldest(self, playground_id: UUID, place: tuple[Pool, str], *, limit: int) -> Sequence[TaskRun]:
+        """What waits longest in a playground, of a pool and lane; under the playground's lock."""
         query = (
             select(TaskRun)
             .where(
                 TaskRun.status == TaskRunStatus.QUEUED,
-                TaskRun.playground_id == group.playground_id,
-                TaskRun.pool == group.pool,
-                TaskRun.lane == group.lane,
+                TaskRun.playground_id == playground_id,
+                TaskRun.pool == place[0],
+                TaskRun.lane == place[1],
                 TaskRun.queued_at <= database_now(),
             )
             .order_by(TaskRun.queued_at, TaskRun.id)
