@@ -132,6 +132,7 @@ class Feed(Generic[Row]):
         asked = self._pages.get(after)
         if asked is None:
             asked = self._pages[after] = asyncio.create_task(self._look(after), name=f"page of {self._place.topic}")
+            asked.add_done_callback(_heard)
             asyncio.get_running_loop().call_later(SHARED_SECONDS, self._forget, after, asked)
         return await asyncio.shield(asked)  # one who goes away takes nothing from the others
 
@@ -228,6 +229,12 @@ class _Page(Generic[Row]):
     batch: Batch[Row] | None
     is_full: bool
     is_over: bool
+
+
+def _heard(task: "asyncio.Task[Any]") -> None:
+    """Its failure counts as heard, should all who asked have gone away before."""
+    if not task.cancelled():
+        task.exception()
 
 
 class Feeds:

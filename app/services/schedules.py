@@ -1,6 +1,6 @@
 """Schedules: fires the playgrounds that are due, each fire once, however many schedulers run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -60,25 +60,26 @@ class ScheduleService:
         upcoming = await self._next_fire_at(at)
         if upcoming is None or upcoming > at:
             return Tick(fired=0, next_fire_at=upcoming)
-        fired, batch = 0, await self._fire_batch(at, after=None)
+        had: set[UUID] = set()
+        batch = await self._fire_batch(at, after=None, had=had)
         while batch:
-            fired += len(batch)
-            batch = await self._fire_batch(at, after=batch[-1])
-        fired += await self._fire_locked(at)
+            had.update(fire.playground_id for fire in batch)
+            batch = await self._fire_batch(at, after=batch[-1], had=had)
+        fired = len(had) + await self._fire_locked(at, had=had)
         return Tick(fired=fired, next_fire_at=await self._next_fire_at(self._clock()))
 
     async def _next_fire_at(self, at: datetime) -> datetime | None:
         async with self._database.read() as unit:
             return await unit.playgrounds.next_fire_at(at)
 
-    async def _fire_batch(self, at: datetime, *, after: Fire | None) -> Sequence[Fire]:
-        """Fire some of the playgrounds that are due and that nobody else is about to fire."""
+    async def _fire_batch(self, at: datetime, *, after: Fire | None, had: Collection[UUID]) -> Sequence[Fire]:
+        """Fire some of those that are due and that nobody else is about to fire; not those that had their turn."""
         fires: Sequence[Fire] = ()
 
         async def work(unit: UnitOfWork) -> None:
             nonlocal fires
             fires = await unit.playgrounds.lock_due(at, after=after, limit=BATCH)
-            await self._fire(unit, [fire.playground_id for fire in fires], at)
+            await self._fire(unit, [fire.playground_id for fire in fires if fire.playground_id not in had], at)
 
         try:
             await self._database.write(work)
@@ -86,15 +87,16 @@ class ScheduleService:
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one playground, the others' fires are due
             log.warning("schedule.batch_failed", reason=repr(error), playgrounds=len(fires))
-            for fire in fires:
-                await self._fire_alone(fire.playground_id, at)
+            for playground_id in {fire.playground_id for fire in fires} - set(had):
+                await self._fire_alone(playground_id, at)
         self._turn()
         return fires
 
-    async def _fire_locked(self, at: datetime) -> int:
+    async def _fire_locked(self, at: datetime, *, had: Collection[UUID]) -> int:
         """Wait for the locks of those that are overdue all the same: something else holds them at each look."""
         async with self._database.read() as unit:
-            overdue = await unit.playgrounds.due(at - PATIENCE, limit=BATCH)
+            due = await unit.playgrounds.due(at - PATIENCE, limit=BATCH)
+        overdue = [playground_id for playground_id in due if playground_id not in had]
         for playground_id in overdue:
             await self._fire_alone(playground_id, at)
             self._turn()

@@ -174,6 +174,17 @@ async def test_all_missed_fires_run_one_after_the_other(bench: Workbench) -> Non
     assert await next_fire(bench, playground) > utc_now()
 
 
+async def test_a_playground_has_its_turn_once_in_a_tick(bench: Workbench) -> None:
+    """Also where the fire after the one that is made up for is due as well, and on time."""
+    minute = utc_now().replace(second=0, microsecond=0)
+    playground = await scheduled(bench, cron="* * * * *", catchup=CatchupPolicy.ALL)
+    await set_fire(bench, playground, minute - timedelta(minutes=1))
+    await service(bench, clock=lambda: minute + timedelta(seconds=30)).tick()
+    (run,) = await runs(bench, playground)
+    assert (run.status, run.scheduled_for) == (RunStatus.PENDING, minute - timedelta(minutes=1))
+    assert await next_fire(bench, playground) == minute
+
+
 async def test_a_fire_that_is_made_up_for_waits_for_the_run_that_is_on_and_costs_nothing_meanwhile(
     bench: Workbench,
 ) -> None:
