@@ -157,6 +157,7 @@ class ExecutionService:
             return False
         looked_at, waiting = self._waiting
         if monotonic() - looked_at > STALE_AFTER:
+            self._waiting = (monotonic(), waiting)  # one looks for all
             with suppress(DatabaseAwayError):
                 async with self._database.read() as unit:
                     waiting = frozenset(group.playground_id for group in await unit.waiting.groups())

@@ -42,6 +42,8 @@ _KEPT_SCHEMAS = 5_000  # each version of a table has one
 _KEPT_LAYOUTS = 500_000  # characters of SQL
 _KEPT_ENDED = 1_000  # failed and cancelled jobs whose last poll may be asked again
 
+HELD_FOR_EACH = 4  # works for each thread: small ones end together, and share the transactions that tell of it
+
 
 class EmbeddedSqlEngine:
     """HIVE, PRESTO, SPARK_SQL and MYSQL text, translated and run on DuckDB; see Databases for the limits' meaning."""
@@ -61,7 +63,7 @@ class EmbeddedSqlEngine:
         delimiter: str = ",",
     ) -> None:
         self.name = name
-        self.capacity: int | None = max_parallel
+        self.capacity: int | None = max_parallel * HELD_FOR_EACH
         self.types = types & Translator.types
         self._catalogue = catalogue
         self._delimiter = delimiter  # the sinks' usual one; for another the file is written a second time
