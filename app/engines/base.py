@@ -117,7 +117,8 @@ class EngineHealth:
 class Engine(Protocol):
     """One configured connection to an engine, shared by every task of the process that uses it.
 
-    `capacity` tells how many works at once one process may give it; None: as many as one likes. It may keep some waiting.
+    `capacity` tells how many works at once one process may give it, some of which it may keep waiting; None: as many
+    as one likes.
     """
 
     name: str
