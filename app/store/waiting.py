@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.dispatch import Group, Pool
@@ -14,6 +14,37 @@ from app.models import DispatchLock, Playground, TaskRun
 from app.store.clock import database_now
 
 KEY = (TaskRun.playground_id, TaskRun.pool, TaskRun.lane)  # the index goes on so after the status
+
+
+_oldest = (
+    select(*KEY, func.min(TaskRun.queued_at).label("since"))
+    .where(TaskRun.status == TaskRunStatus.QUEUED)
+    .group_by(*KEY)
+    .subquery()
+)
+_counts = (
+    select(*KEY, func.count().label("held")).where(TaskRun.status == TaskRunStatus.RUNNING).group_by(*KEY).subquery()
+)
+# Built once, as those of the ledger.
+GROUPS = (
+    select(_oldest, Playground.owner_id)
+    .join(Playground, Playground.id == _oldest.c.playground_id)
+    .where(_oldest.c.since <= database_now())
+)
+RUNNING = select(_counts, Playground.owner_id).join(Playground, Playground.id == _counts.c.playground_id)
+OLDEST = (
+    select(TaskRun)
+    .where(
+        TaskRun.status == TaskRunStatus.QUEUED,
+        TaskRun.playground_id == bindparam("of"),
+        TaskRun.pool == bindparam("of_pool"),
+        TaskRun.lane == bindparam("of_lane"),
+        TaskRun.queued_at <= database_now(),
+    )
+    .order_by(TaskRun.queued_at, TaskRun.id)
+    .limit(bindparam("most"))
+    .execution_options(populate_existing=True)
+)
 
 
 class WaitingStore:
@@ -26,34 +57,17 @@ class WaitingStore:
 
     async def groups(self) -> dict[Group, datetime]:
         """The groups in which a task run is queued and due, with the time that the oldest waits since."""
-        oldest = select(*KEY, func.min(TaskRun.queued_at).label("since"))
-        waiting = oldest.where(TaskRun.status == TaskRunStatus.QUEUED).group_by(*KEY).subquery()
-        query = select(waiting, Playground.owner_id).join(Playground, Playground.id == waiting.c.playground_id)
-        rows = await self._session.execute(query.where(waiting.c.since <= database_now()))
-        return {_group(row): row.since for row in rows}
+        return {_group(row): row.since for row in await self._session.execute(GROUPS)}
 
     async def running(self) -> dict[Group, int]:
         """How many task runs of each group hold a slot."""
-        counts = select(*KEY, func.count().label("held")).where(TaskRun.status == TaskRunStatus.RUNNING).group_by(*KEY)
-        running = counts.subquery()
-        query = select(running, Playground.owner_id).join(Playground, Playground.id == running.c.playground_id)
-        return {_group(row): row.held for row in await self._session.execute(query)}
+        return {_group(row): row.held for row in await self._session.execute(RUNNING)}
 
     async def oldest(self, playground_id: UUID, place: tuple[Pool, str], *, limit: int) -> Sequence[TaskRun]:
         """What waits longest in a playground, of a pool and lane; under the playground's lock."""
-        query = (
-            select(TaskRun)
-            .where(
-                TaskRun.status == TaskRunStatus.QUEUED,
-                TaskRun.playground_id == playground_id,
-                TaskRun.pool == place[0],
-                TaskRun.lane == place[1],
-                TaskRun.queued_at <= database_now(),
-            )
-            .order_by(TaskRun.queued_at, TaskRun.id)
-            .limit(limit)
-        )
-        return (await self._session.scalars(query.execution_options(populate_existing=True))).all()
+        pool, lane = place
+        parameters = {"of": playground_id, "of_pool": pool, "of_lane": lane, "most": limit}
+        return (await self._session.scalars(OLDEST, parameters)).all()
 
 
 def _group(row: Row[Any]) -> Group:

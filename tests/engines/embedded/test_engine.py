@@ -15,6 +15,7 @@ from app.domain.csv_format import encode_rows
 from app.domain.tasks import TaskType
 from app.engines.base import EngineKind, Handle, TerminalEngineError, WorkState
 from app.engines.embedded.catalogue import Catalogue
+from app.engines.embedded.engine import HELD_FOR_EACH
 from app.engines.embedded.registered import RegisteredTable
 from tests.engines.embedded.harness import Runner, Sink, make_engine, wait_for_end, work
 
@@ -150,7 +151,7 @@ async def test_types_can_be_taken_away(tmp_path: Path):
     engine = make_engine(Catalogue(root=tmp_path, registered={}), tmp_path / "s", types=frozenset({TaskType.HIVE}))
     assert engine.types == {TaskType.HIVE}
     assert (engine.kind, engine.name) == (EngineKind.EMBEDDED, "embedded")
-    assert engine.capacity == 4
+    assert engine.capacity == 4 * HELD_FOR_EACH
     with pytest.raises(TerminalEngineError):
         await engine.submit(work(TaskType.MYSQL, "SELECT 1", uuid4()))
     with pytest.raises(TerminalEngineError):
