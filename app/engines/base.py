@@ -51,6 +51,31 @@ class WorkState(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+class UdfKind(StrEnum):
+    """What a function's class is to Spark; to Hive it is a HIVE one or nothing."""
+
+    HIVE = "HIVE"  # extends UDF, GenericUDF, UDAF, GenericUDTF, …
+    SPARK = "SPARK"  # implements org.apache.spark.sql.api.java.UDF0 to UDF22
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkUdf:
+    """A function to register in the very session that runs the work, under `function_name`.
+
+    `jar` is the JAR on this machine, `sha256` its digest in hexadecimal. `uri` names the same bytes where a cluster can
+    read them (`s3://…`); None where the output store is a folder of this machine. Types are SQL types in Spark's words.
+    """
+
+    function_name: str
+    class_name: str
+    kind: UdfKind
+    jar: Path
+    sha256: str
+    uri: str | None = None
+    parameter_types: tuple[str, ...] = ()
+    return_type: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
     """One attempt at a task, as it was when its run started."""
@@ -62,6 +87,7 @@ class Work:
     query: str
     connection: str | None = None
     timeout: timedelta | None = None
+    udfs: tuple[WorkUdf, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +109,10 @@ class EngineLogLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Poll:
-    """What has become of the work: `log` has the lines since the last poll, `error` is set when it FAILED."""
+    """What has become of the work: `log` has the lines since the last poll, `error` is set when it FAILED.
+
+    `progress` is between 0 and 1, as the engine itself tells it; None where it cannot.
+    """
 
     state: WorkState
     error: EngineError | None = None
@@ -103,6 +132,9 @@ class OutputSink(Protocol):
 
     async def write_csv(self, text: bytes, columns: Sequence[OutputColumn], *, row_count: int) -> None:
         """Take a finished CSV text by the house's rules (see app.domain.csv_format), one of some 100 kB at most."""
+
+    async def write_records(self, columns: Sequence[OutputColumn], pieces: AsyncIterator[bytes]) -> None:
+        """Write CSV records by the house's rules without their header, in pieces that may end anywhere; counts them."""
 
     async def adopt_csv(self, path: Path, columns: Sequence[OutputColumn], *, row_count: int) -> None:
         """Take over a finished CSV file by the same rules; the file is moved."""

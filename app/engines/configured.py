@@ -9,7 +9,7 @@ from app.engines.embedded.catalogue import Catalogue
 from app.engines.embedded.engine import EmbeddedSqlEngine
 from app.engines.embedded.pyspark import EmbeddedPysparkEngine
 from app.engines.embedded.registered import RegisteredTable, TableFormat
-from app.engines.mysql import MysqlEngine
+from app.engines.mysql.engine import MysqlEngine
 from app.settings import MysqlConnectionSettings, Settings
 
 SQL_TYPES = frozenset({TaskType.HIVE, TaskType.PRESTO, TaskType.SPARK_SQL, TaskType.MYSQL})

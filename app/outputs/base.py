@@ -37,6 +37,9 @@ class StoringSink(Protocol):
     async def write_csv(self, text: bytes, columns: Sequence[OutputColumn], *, row_count: int) -> None:
         """Take a finished CSV text that is small enough to be held."""
 
+    async def write_records(self, columns: Sequence[OutputColumn], pieces: AsyncIterator[bytes]) -> None:
+        """Write CSV records without their header, in pieces that may end anywhere; counts them."""
+
     async def adopt_csv(self, path: Path, columns: Sequence[OutputColumn], *, row_count: int) -> None:
         """Take over a finished CSV file; it is moved, and copied only from another file system."""
 

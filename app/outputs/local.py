@@ -13,7 +13,7 @@ from time import time
 from typing import Any, BinaryIO
 from uuid import UUID, uuid4
 
-from app.domain.csv_format import check_delimiter, encode_rows
+from app.domain.csv_format import RecordCounter, check_delimiter, encode_rows
 from app.domain.errors import InvalidError, NotFoundError
 from app.domain.outputs import OutputColumn, OutputFormat, StoredOutput
 from app.outputs.base import PreviewTable
@@ -159,6 +159,16 @@ class LocalSink:
     async def write_csv(self, text: bytes, columns: Sequence[OutputColumn], *, row_count: int) -> None:
         self._held += text
         self._complete = (tuple(columns), row_count)
+
+    async def write_records(self, columns: Sequence[OutputColumn], pieces: AsyncIterator[bytes]) -> None:
+        self._held += encode_rows([[column.name for column in columns]], self.delimiter)
+        counter = RecordCounter()
+        async for piece in pieces:
+            counter.feed(piece)
+            self._held += piece
+            if len(self._held) > _HELD_BYTES:
+                await asyncio.to_thread(self._spill)
+        self._complete = (tuple(columns), counter.count)
 
     async def adopt_csv(self, path: Path, columns: Sequence[OutputColumn], *, row_count: int) -> None:
         await asyncio.to_thread(_adopt, path, self._partial)

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+WIDE = 200  # columns, where no terminal says its own
 NAMES = ("api", "chaos", "engine", "live", "schedule")
 
 
@@ -41,7 +42,7 @@ def show(name: str, outcome: dict[str, Any]) -> None:
     table = Table("", *columns, title=f"{name} ({outcome['unit']})")
     for label, row in outcome["rows"].items():
         table.add_row(label, *(f"{row[column]:.4g}" if column in row else "" for column in columns))
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
     console.print(table)
     if outcome.get("note"):
         console.print(outcome["note"])

@@ -1,152 +1,24 @@
 """What every engine does alike, asked of each engine that can run here."""
 
 import asyncio
-import os
-import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from app.domain.tasks import TaskType
 from app.engines.base import Engine, EngineError, EngineKind, Handle, TerminalEngineError, WorkState
-from app.engines.embedded.catalogue import Catalogue
-from app.engines.embedded.engine import EmbeddedSqlEngine
-from app.engines.embedded.pyspark import EmbeddedPysparkEngine
-from app.engines.mysql import MysqlEngine
 from app.engines.registry import EngineRegistry
-from tests.engines.driving import Driver
-from tests.support.mariadb import MariaDB
+from tests.engines.contract import AWKWARD, MANY, Candidate
+from tests.engines.embedded.candidate import embedded_sql, pyspark
+from tests.engines.mysql.candidate import mysql
 
-AWKWARD = "it's \"quoted\" `back` $HOME $(id) ${x} \n two lines \t %s {} ''' ; -- /* */ # ünï 🙂 end"
-SQL_TEXT = "'" + AWKWARD.replace("'", "''") + "'"
-MANY = 1_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """An engine, what it calls things, and how to see from outside whether it still works."""
-
-    driver: Driver
-    queries: Mapping[str, str]
-    gone: Callable[[], Awaitable[bool]]
+CANDIDATES = [embedded_sql, mysql, pyspark]
 
 
-QUERIES = {
-    # name of the query: (Presto, MySQL, PySpark)
-    "values": (
-        "SELECT 1 AS \"Id\", CAST(NULL AS VARCHAR) AS nothing, '' AS blank, 'é🙂' AS \"Läbel\", 2.50 AS price",
-        "SELECT 1 AS `Id`, CAST(NULL AS CHAR) AS nothing, '' AS blank, 'é🙂' AS `Läbel`, 2.50 AS price",
-        (
-            "from decimal import Decimal\n"
-            "result = spark.createDataFrame([(1, None, '', 'é🙂', Decimal('2.50'))],"
-            " 'Id int, nothing string, blank string, `Läbel` string, price decimal(3,2)')"
-        ),
-    ),
-    "awkward": (
-        f"SELECT {SQL_TEXT} AS text -- it's a `comment`, $HOME\n",
-        f"SELECT {SQL_TEXT} AS text -- it's a `comment`, $HOME\n",
-        f"# it's a `comment`, $HOME\nresult = spark.createDataFrame([({AWKWARD!r},)], ['text'])\n",
-    ),
-    "many": (
-        (
-            "SELECT a.n * 1000 + b.n AS n, 'a text of some length that fills the row up' AS text"
-            " FROM UNNEST(sequence(0, 999)) AS a(n) CROSS JOIN UNNEST(sequence(0, 999)) AS b(n)"
-        ),
-        f"SELECT seq AS n, 'a text of some length that fills the row up' AS text FROM seq_1_to_{MANY}",
-        (
-            "from pyspark.sql.functions import lit\n"
-            "text = lit('a text of some length that fills the row up').alias('text')\n"
-            f"result = spark.range({MANY}).select('id', text)"
-        ),
-    ),
-    "endless": (
-        (
-            "SELECT COUNT(*) FROM UNNEST(sequence(1, 100000)) AS a(n) CROSS JOIN UNNEST(sequence(1, 100000)) AS b(n)"
-            " CROSS JOIN UNNEST(sequence(1, 100000)) AS c(n) WHERE (a.n * b.n) % 7 = c.n % 5"
-        ),
-        "SELECT COUNT(*) FROM seq_1_to_1000000 a, seq_1_to_1000000 b WHERE (a.seq * b.seq) % 7 = 3",
-        (
-            "import subprocess\nsubprocess.Popen(['sleep', '61.25'])\nprint('started')\n"
-            "spark.range(1000000).crossJoin(spark.range(1000000).toDF('n')).selectExpr('sum((id * n) % 7)').collect()"
-        ),
-    ),
-    "empty": (
-        "SELECT 1 AS a WHERE 1 = 0",
-        "SELECT 1 AS a FROM DUAL WHERE 1 = 0",
-        "result = spark.range(3).filter('id > 5').withColumnRenamed('id', 'a')",
-    ),
-    "wrong": ("SELECT 1 FROM WHERE", "SELECT 1 FROM WHERE", "x = 1\ny = (\n"),
-    "missing": ("SELECT * FROM not_there", "SELECT * FROM not_there", "spark.table('not_there').show()"),
-    "logged": ("SELECT 1 AS a", "SELECT 1 AS a", "print('a line')"),
-}
-
-
-def queries(column: int) -> Mapping[str, str]:
-    return {name: texts[column] for name, texts in QUERIES.items()}
-
-
-@asynccontextmanager
-async def embedded_sql(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Candidate]:  # noqa: ARG001 - one signature for all
-    engine = EmbeddedSqlEngine(
-        catalogue=Catalogue(root=folder / "catalogue", registered={}),
-        scratch=folder / "scratch",
-        types=frozenset({TaskType.PRESTO}),
-        memory_limit_bytes=256 * 1024 * 1024,
-        threads=2,
-        max_parallel=2,
-    )
-
-    async def gone() -> bool:
-        """The query ran in threads of this process: now it uses no more of the processor."""
-        before = time.process_time()
-        await asyncio.sleep(0.5)
-        return time.process_time() - before < 0.05
-
-    yield Candidate(driver=Driver(engine, type=TaskType.PRESTO, folder=folder), queries=queries(0), gone=gone)
-    await engine.close()
-
-
-@asynccontextmanager
-async def mysql(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Candidate]:
-    server: MariaDB = request.getfixturevalue("mariadb")
-    engine = MysqlEngine(
-        name="mysql",
-        host=server.host,
-        port=server.port,
-        user=server.user,
-        password=server.password,
-        database=server.create_database(),
-    )
-
-    async def gone() -> bool:
-        return "seq_1_to_1000000 a" not in await asyncio.to_thread(server.execute, "SHOW FULL PROCESSLIST")
-
-    yield Candidate(driver=Driver(engine, type=TaskType.MYSQL, folder=folder), queries=queries(1), gone=gone)
-    await engine.close()
-
-
-@asynccontextmanager
-async def pyspark(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Candidate]:  # noqa: ARG001 - one signature for all
-    engine = EmbeddedPysparkEngine(
-        catalogue=Catalogue(root=folder / "catalogue", registered={}), scratch=folder / "scratch", spare=False
-    )
-
-    async def gone() -> bool:
-        """Neither the script's process nor what it started is there."""
-        listed = await asyncio.to_thread(subprocess.check_output, ["ps", "-eo", "ppid,args"], text=True)
-        own = [line for line in listed.splitlines() if line.split()[0] == str(os.getpid())]
-        return "sleep 61.25" not in listed and not any("pyspark_runner" in line for line in own)
-
-    yield Candidate(driver=Driver(engine, type=TaskType.PYSPARK, folder=folder), queries=queries(2), gone=gone)
-    await engine.close()
-
-
-@pytest.fixture(scope="module", params=[embedded_sql, mysql, pyspark], ids=lambda make: make.__name__)
+@pytest.fixture(scope="module", params=CANDIDATES, ids=lambda make: make.__name__)
 async def candidate(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Candidate]:
@@ -229,7 +101,7 @@ async def endless(candidate: Candidate) -> AsyncIterator[Handle]:
 async def test_cancel_ends_the_work_in_the_engine_within_seconds(candidate):
     driver = candidate.driver
     async with endless(candidate) as handle:
-        await asyncio.sleep(2.5 if driver.type is TaskType.PYSPARK else 0.5)
+        await asyncio.sleep(candidate.begins_after)
         assert (await driver.engine.poll(handle, wait=timedelta(0))).state is WorkState.RUNNING
         assert not await candidate.gone()
         started = time.monotonic()

@@ -4,7 +4,7 @@ import pytest
 
 from app.domain.errors import InvalidError, UnavailableError
 from app.domain.tasks import TaskType
-from app.engines.mysql import MysqlEngine
+from app.engines.mysql.engine import MysqlEngine
 from app.engines.registry import EngineRegistry
 
 

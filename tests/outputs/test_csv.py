@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.csv_format import cell_text, check_delimiter, encode_cell, encode_rows
+from app.domain.csv_format import RecordCounter, cell_text, check_delimiter, encode_cell, encode_rows
 from app.domain.errors import InvalidError
 from app.outputs.csv_reader import IncompleteRecordError, read_records
 
@@ -22,6 +22,14 @@ TABLES = st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(CELLS, min_si
 
 def in_chunks(text: str, size: int) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+@given(rows=TABLES, delimiter=DELIMITERS, size=st.integers(1, 40))
+def test_records_are_counted_whatever_the_pieces(rows, delimiter, size):
+    counter, text = RecordCounter(), encode_rows(rows, delimiter)
+    for start in range(0, len(text), size):
+        counter.feed(text[start : start + size])
+    assert counter.count == len(rows)
 
 
 @given(rows=TABLES, delimiter=DELIMITERS, size=st.integers(1, 40))

@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import tracemalloc
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from uuid import uuid4
@@ -135,6 +136,19 @@ async def test_a_finished_text_is_stored_as_it_is(store, tmp_path):
         assert files(tmp_path) == []
     assert await content(store, sink.stored.location) == b"id\n1\n"
     assert (sink.stored.size_bytes, sink.stored.row_count, sink.stored.columns) == (5, 1, COLUMNS[:1])
+
+
+async def test_records_in_pieces_get_their_header_and_are_counted(store):
+    records = b'1,"two\nlines"\n2,"a ""word"""\n' * 20_000
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(records), 1_001):
+            yield records[start : start + 1_001]
+
+    async with new_sink(store) as sink:
+        await sink.write_records(COLUMNS, pieces())
+    assert await content(store, sink.stored.location) == b'id,"na,me"\n' + records
+    assert sink.stored.row_count == 40_000
 
 
 async def test_bytes_are_on_the_disk_before_they_have_their_name(store, monkeypatch):

@@ -16,7 +16,7 @@ from asyncmy.converters import conversions
 from asyncmy.errors import MySQLError
 
 from app.engines.base import TransientEngineError
-from app.engines.mysql_errors import engine_error
+from app.engines.mysql.errors import engine_error
 
 _COM_SET_OPTION = 27
 _MULTI_STATEMENTS_OFF = struct.pack("<H", 1)

@@ -13,7 +13,7 @@ import socket
 from dataclasses import dataclass
 
 from app.engines.base import TerminalEngineError
-from app.engines.mysql_statements import Statement
+from app.engines.mysql.statements import Statement
 
 _READING = {
     "",  # starts with a parenthesis

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.tasks import TaskType
-from app.engines.mysql import MysqlEngine
+from app.engines.mysql.engine import MysqlEngine
 from tests.engines.driving import Driver
 from tests.support.mariadb import MariaDB
 

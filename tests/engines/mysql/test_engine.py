@@ -6,8 +6,8 @@ import pytest
 from asyncmy.errors import OperationalError
 
 from app.engines.base import TerminalEngineError, TransientEngineError, WorkState
-from app.engines.mysql_errors import engine_error
-from app.engines.mysql_statements import split_statements
+from app.engines.mysql.errors import engine_error
+from app.engines.mysql.statements import split_statements
 
 
 async def test_values_keep_their_text_and_types_their_names(writer):

@@ -21,11 +21,11 @@ from app.engines.base import (
     Work,
     WorkState,
 )
-from app.engines.mysql_columns import output_columns
-from app.engines.mysql_connections import MysqlConnections
-from app.engines.mysql_errors import engine_error
-from app.engines.mysql_guard import StatementGuard
-from app.engines.mysql_statements import Statement
+from app.engines.mysql.columns import output_columns
+from app.engines.mysql.connections import MysqlConnections
+from app.engines.mysql.errors import engine_error
+from app.engines.mysql.guard import StatementGuard
+from app.engines.mysql.statements import Statement
 
 log = logging.getLogger(__name__)
 

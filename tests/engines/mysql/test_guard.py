@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.engines.base import WorkState
-from app.engines.mysql_guard import same_server
+from app.engines.mysql.guard import same_server
 from tests.engines.driving import Driver
-from tests.engines.mysql_driving import engine_for
+from tests.engines.mysql.driving import engine_for
 from tests.support.mariadb import MariaDB
 
 

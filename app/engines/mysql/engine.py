@@ -20,10 +20,10 @@ from app.engines.base import (
     Work,
     WorkState,
 )
-from app.engines.mysql_connections import MysqlAddress, MysqlConnections
-from app.engines.mysql_guard import Metadata, StatementGuard, same_server
-from app.engines.mysql_job import MysqlJob
-from app.engines.mysql_statements import Statement, split_statements
+from app.engines.mysql.connections import MysqlAddress, MysqlConnections
+from app.engines.mysql.guard import Metadata, StatementGuard, same_server
+from app.engines.mysql.job import MysqlJob
+from app.engines.mysql.statements import Statement, split_statements
 
 _REMEMBERED = 1_000  # ended jobs that may still be polled
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.driving import Driver
-from tests.engines.mysql_driving import engine_for
+from tests.engines.mysql.driving import engine_for
 from tests.support.mariadb import MariaDB
 
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.engines.base import EngineError, TerminalEngineError, TransientEngineError, WorkState
-from tests.engines.mysql_driving import engine_for
+from tests.engines.mysql.driving import engine_for
 from tests.support.mariadb import MariaDB
 
 LONG = "SELECT COUNT(*) FROM seq_1_to_1000000 a, seq_1_to_1000000 b"

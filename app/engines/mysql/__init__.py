@@ -1,0 +1,1 @@
+"""The engine for tasks that run on a MySQL or MariaDB server."""
