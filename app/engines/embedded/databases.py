@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from uuid import UUID
 
 import duckdb
@@ -13,7 +14,10 @@ import duckdb
 from app.engines.embedded.catalogue import Catalogue, Version
 from app.engines.embedded.literals import literal
 
-_KEPT_IDLE = 8  # an idle database costs about 3 MB; opening one costs 15 to 30 ms
+# An idle database costs 3 to 5 MB; opening one costs 15 to 30 ms, more than many a task.
+_KEPT_IDLE = 64
+_KEPT_RESTING = 8  # of those that were not used for REST_SECONDS
+REST_SECONDS = 30.0
 _MOST_VIEWS = 200  # of a session that is used again
 
 
@@ -35,6 +39,7 @@ class _Database:
     connection: duckdb.DuckDBPyConnection
     idle: list[Session] = field(default_factory=list)
     users: int = 0
+    used_at: float = 0.0
 
     def close(self) -> None:
         for session in self.idle:
@@ -78,11 +83,18 @@ class Databases:
         finally:
             with self._lock:
                 database.users -= 1
+                database.used_at = monotonic()
                 if ended_well and self._open.get(playground_id) is database:
                     database.idle.append(session)
                 else:
                     session.connection.close()
-                self._close_idle()
+                self._close_idle(most=_KEPT_IDLE)
+
+    def rest(self) -> bool:
+        """Close what has not been used for long, but for a few; whether there is more than these few still."""
+        with self._lock:
+            self._close_idle(most=_KEPT_RESTING, unused_since=monotonic() - REST_SECONDS)
+            return len(self._open) > _KEPT_RESTING
 
     def prepare(self) -> None:
         """Open a database ahead of the next playground's first job."""
@@ -107,10 +119,11 @@ class Databases:
                 self._spare.close()
                 self._spare = None
 
-    def _close_idle(self) -> None:
-        surplus = len(self._open) - _KEPT_IDLE
+    def _close_idle(self, *, most: int, unused_since: float = float("inf")) -> None:
+        """The longest unused first, as many as there are beyond `most`."""
+        surplus = len(self._open) - most
         if surplus > 0:
-            idle = [key for key, database in self._open.items() if database.users == 0]
+            idle = [key for key, one in self._open.items() if one.users == 0 and one.used_at <= unused_since]
             for key in idle[:surplus]:
                 self._open.pop(key).close()
 

@@ -26,7 +26,7 @@ from app.engines.base import (
     WorkState,
 )
 from app.engines.embedded.catalogue import Catalogue, Version
-from app.engines.embedded.databases import Databases
+from app.engines.embedded.databases import REST_SECONDS, Databases
 from app.engines.embedded.failures import FULL, failure_of
 from app.engines.embedded.job import CancelledJobError, Job
 from app.engines.embedded.memory import Memory
@@ -77,6 +77,7 @@ class EmbeddedSqlEngine:
         self._layouts: Memory[Translated, Layout] = Memory(limit=_KEPT_LAYOUTS)
         self._jobs: dict[str, Job] = {}
         self._interrupters: set[asyncio.Task[None]] = set()
+        self._resting: asyncio.Task[None] | None = None
         # its parser warns of statements that are refused here anyway, with a place
         logging.getLogger("sqlglot").setLevel(logging.ERROR)
         self._executor.submit(self._prepare)
@@ -88,6 +89,8 @@ class EmbeddedSqlEngine:
         self._jobs[job.id] = job
         self._forget_old()
         self._executor.submit(self._run, job)
+        if self._resting is None or self._resting.done():
+            self._resting = asyncio.create_task(self._rest())
         return Handle(text=job.id, durable=False)
 
     async def poll(self, handle: Handle, *, wait: timedelta) -> Poll:
@@ -131,11 +134,20 @@ class EmbeddedSqlEngine:
         await asyncio.to_thread(self._catalogue.forget, playground_id)
 
     async def close(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
         for job_id in list(self._jobs):
             await self.cancel(Handle(text=job_id, durable=False))
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
         self._databases.close()
         await asyncio.to_thread(self._scratch.close)
+
+    async def _rest(self) -> None:
+        """Until few databases lie idle; a process that is left alone ends up with these."""
+        more = True
+        while more:
+            await asyncio.sleep(REST_SECONDS)
+            more = await asyncio.to_thread(self._databases.rest)
 
     def _job(self, handle: Handle) -> Job:
         job = self._jobs.get(handle.text)

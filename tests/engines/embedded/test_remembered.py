@@ -9,6 +9,8 @@ import duckdb
 
 from app.domain.tasks import TaskType
 from app.engines.base import WorkState
+from app.engines.embedded import databases
+from app.engines.embedded import engine as engine_module
 from app.engines.embedded.catalogue import Catalogue
 from app.engines.embedded.registered import RegisteredTable
 from app.engines.embedded.translation.tables import TableSchema
@@ -150,3 +152,17 @@ async def test_a_large_output_can_be_cancelled_while_it_is_written(fresh: Runner
         async with asyncio.timeout(5):
             assert (await wait_for_end(fresh.engine, handle)).state is WorkState.CANCELLED
     assert [path.name for path in (fresh.folder / "scratch").rglob("*") if path.is_file()] == ["owner.lock"]
+
+
+async def test_few_databases_are_kept_open_once_nothing_has_used_them_for_a_while(tmp_path, monkeypatch):
+    monkeypatch.setattr(databases, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(engine_module, "REST_SECONDS", 0.01)
+    engine = make_engine(Catalogue(root=tmp_path / "catalogue", registered={}), tmp_path / "scratch")
+    for _ in range(12):
+        runner = Runner(engine, tmp_path, playground_id=uuid4())
+        assert (await runner(PRESTO, "SELECT 1 AS a")).state is WorkState.SUCCEEDED
+    async with asyncio.timeout(10):
+        while len(engine._databases._open) > 8:
+            await asyncio.sleep(0.01)
+    assert (await runner(PRESTO, "SELECT 1 AS a")).state is WorkState.SUCCEEDED
+    await engine.close()
