@@ -161,8 +161,7 @@ async def test_few_databases_are_kept_open_once_nothing_has_used_them_for_a_whil
     for _ in range(12):
         runner = Runner(engine, tmp_path, playground_id=uuid4())
         assert (await runner(PRESTO, "SELECT 1 AS a")).state is WorkState.SUCCEEDED
-    async with asyncio.timeout(10):
-        while len(engine._databases._open) > 8:
-            await asyncio.sleep(0.01)
+    await asyncio.wait_for(engine._resting, timeout=10)
+    assert len(engine._databases._open) == 8
     assert (await runner(PRESTO, "SELECT 1 AS a")).state is WorkState.SUCCEEDED
     await engine.close()
