@@ -74,6 +74,8 @@ find_python() {
 
 make_venv() {
   local python="$1" package log
+  [ ! -L "$VENV" ] || fail ".venv is a link, to $(readlink "$VENV"): making it anew would clear what it leads to." \
+    "Remove the link, and run $0 again: it gets a .venv of its own."
   if ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
     # Debian's python3 comes without; a python3.12 beside it has a package of its own name.
     package="$(basename "$python")-venv"
