@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.mariadb import MariaDB, prepared_data
+from tests.support.moto import forget, moto_server
 from tests.support.processes import Reaper
 from tests.support.redis import RedisServer
 from tests.support.workbench import (
@@ -46,6 +47,19 @@ def redis_server(reaper: Reaper) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """A server that speaks AWS's protocols; who uses `moto` finds it empty."""
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def moto(moto_url: str) -> str:
+    forget(moto_url)
+    return moto_url
 
 
 @pytest.fixture(scope="session")

@@ -8,30 +8,42 @@ from pydantic import Field, SecretStr
 from app.settings.permitted import Permitted
 from app.settings.section import Section
 
+BucketName = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
+    Permitted("the name of a bucket: 3 to 63 of a-z, 0-9, dot and hyphen"),
+]
+PathPrefix = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9!_.*'()-]+(/[A-Za-z0-9!_.*'()-]+)*$|^$"),
+    Permitted("a path without a slash at its start and end, or nothing"),
+]
+Region = Annotated[
+    str,
+    Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$"),
+    Permitted("the code of a region, such as us-east-1"),
+]
+EndpointUrl = Annotated[
+    str,
+    Field(pattern=r"^https?://[^\s/?#@]+/?$"),
+    Permitted("http://host:port or https://host:port"),
+]
 PollingMs = Annotated[int, Field(ge=100, le=3_600_000)]
 _PLACEHOLDERS = frozenset({"your-access-key", "your-secret-key", "your_key", "your_secret"})
 
 
 class AwsEmrSettings(Section):
-    """Without both keys, boto3's own chain of credentials is asked (a role, a profile)."""
+    """Without both keys, boto3's own chain of credentials is asked (a role, a profile).
+
+    `endpoint_url` is where every call goes in place of AWS itself: another store that speaks S3, or a test's server.
+    """
 
     access_key: SecretStr | None = None
     secret_key: SecretStr | None = None
-    s3_bucket: Annotated[
-        str,
-        Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
-        Permitted("the name of a bucket: 3 to 63 of a-z, 0-9, dot and hyphen"),
-    ]
-    s3_path_prefix: Annotated[
-        str,
-        Field(pattern=r"^[A-Za-z0-9!_.*'()-]+(/[A-Za-z0-9!_.*'()-]+)*$|^$"),
-        Permitted("a path without a slash at its start and end, or nothing"),
-    ] = "data-phantom"
-    region: Annotated[
-        str,
-        Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$"),
-        Permitted("the code of a region, such as us-east-1"),
-    ] = "us-east-1"
+    s3_bucket: BucketName
+    s3_path_prefix: PathPrefix = "data-phantom"
+    region: Region = "us-east-1"
+    endpoint_url: EndpointUrl | None = None
     stack_name: Annotated[
         str,
         Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,127}$"),

@@ -1,0 +1,1 @@
+"""Amazon Web Services, for the engines and the output store that live there."""

@@ -1,0 +1,1 @@
+"""Tests of what is shared by all that talks to AWS."""
