@@ -15,6 +15,7 @@ from app.outputs.local import LocalOutputStore
 from app.services.accounts import AccountService
 from app.services.backfills import BackfillService
 from app.services.downloads import DownloadService
+from app.services.fields import FieldService
 from app.services.health import HealthService
 from app.services.history import HistoryService
 from app.services.live import Feeds
@@ -36,6 +37,7 @@ class Services:
     accounts: AccountService
     playgrounds: PlaygroundService
     tasks: TaskService
+    fields: FieldService
     runs: RunService
     history: HistoryService
     resuming: ResumeService
@@ -117,6 +119,7 @@ def _services(
         ),
         playgrounds=PlaygroundService(database=database, outputs=outputs, engines=engines),
         tasks=TaskService(database=database, engines=engines),
+        fields=FieldService(engines=engines),
         history=HistoryService(database=database),
         runs=RunService(database=database, lane_of=engines.lane_of),
         resuming=ResumeService(database=database, outputs=outputs, lane_of=engines.lane_of),

@@ -5,12 +5,12 @@ sink. `cancel` may come at any time, from any task of the event loop. Engines wr
 edge, in `TransientEngineError` (worth another attempt) or `TerminalEngineError` (the same text fails again).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from app.domain.outputs import OutputColumn
@@ -188,3 +188,14 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Release connections, threads and child processes; cancel what still runs unless its handle is durable."""
+
+
+@runtime_checkable
+class Catalogued(Protocol):
+    """An engine that tells the columns of its tables at once, for those who write texts for it."""
+
+    async def columns(self, tables: Collection[str], *, playground_id: UUID | None) -> Mapping[str, Sequence[str]]:
+        """The columns, in order, of those of the tables that are known; `tables` are names as texts say them.
+
+        A playground's tasks may have made tables that only it sees. Raises: EngineError.
+        """

@@ -9,9 +9,8 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from app.context import Services
-from app.domain.sql import QueryFields
+from app.domain.fields import QueryFields
 from app.domain.status import TaskRunStatus
-from app.domain.tasks import TaskType
 from app.models import (
     Backfill,
     Event,
@@ -26,7 +25,7 @@ from app.models import (
     User,
 )
 from app.services.backfills import Standing
-from app.services.rendering import fields_of
+from app.services.fields import FieldsAsked
 from app.store.history import EventsAsked, RunsAsked, Texts
 from app.store.pages import Page, PageRequest
 
@@ -59,11 +58,6 @@ def _asking_loader(batch: AskedBatch[Asked, Value]) -> DataLoader[tuple[UUID, As
     return DataLoader(load_fn=load, max_batch_size=KEYS_AT_ONCE)
 
 
-async def _fields(asked: list[tuple[TaskType, str, Playground | None]]) -> list[QueryFields]:
-    # In a thread: reading a long text takes seconds, and the event loop serves everybody else.
-    return await asyncio.to_thread(lambda: [fields_of(*each) for each in asked])
-
-
 class TaskGraph:
     """A playground's tasks and edges, put together once for all tasks that ask for their neighbours."""
 
@@ -89,7 +83,7 @@ class Loaders:
     def __init__(self, services: Services) -> None:
         playgrounds, runs, pairs = services.playgrounds, services.runs, services.reconciliations
         history, backfills = services.history, services.backfills
-        self.fields_of: DataLoader[tuple[TaskType, str, Playground | None], QueryFields] = DataLoader(load_fn=_fields)
+        self.fields_of: DataLoader[FieldsAsked, QueryFields] = DataLoader(load_fn=services.fields.fields)
         self.user: DataLoader[UUID, User | None] = _loader(services.accounts.users)
         self.playground: DataLoader[UUID, Playground | None] = _loader(playgrounds.get_many)
         self.tasks_of: DataLoader[UUID, Sequence[Task] | None] = _loader(playgrounds.tasks_of)

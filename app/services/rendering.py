@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from app.domain.errors import ConflictError, DomainError
 from app.domain.identity import utc_now
 from app.domain.parameters import ParameterValue
-from app.domain.sql import QueryFields, query_fields
 from app.domain.status import RunTrigger
 from app.domain.tasks import TaskType
-from app.domain.templates import PlaygroundFacts, RunFacts, Scope, is_template, render, render_sample
+from app.domain.templates import PlaygroundFacts, RunFacts, Scope, is_template, render
 from app.models import Playground, Task
 
 SAMPLE_NAME = "playground"
@@ -46,13 +45,3 @@ def check_texts(tasks: Sequence[Task], scope: Scope, *, path: tuple[str, ...]) -
             render(task.query, type=task.type, scope=scope)
         except DomainError as error:
             raise ConflictError(f"Task «{task.name}» could not be run. {error.message}", path=path) from error
-
-
-def fields_of(type: TaskType, query: str, playground: Playground | None = None) -> QueryFields:
-    """The columns of a text; where it is a template, as it reads with the playground's values, or with samples."""
-    if is_template(query):
-        try:
-            query = render_sample(query, type=type, scope=sample_scope(playground))
-        except DomainError as error:
-            return QueryFields(complete=False, problem=error.message)
-    return query_fields(type, query)

@@ -64,6 +64,11 @@ class TableNames(Mapping[str, Path]):
     def __len__(self) -> int:
         return len(self._created.keys() | self._registered.names)
 
+    def at_hand(self, name: str) -> Path | None:
+        """The table's file, unless it is a registered one that must be converted first."""
+        created = self._created.get(name)
+        return created if created is not None else self._registered.converted(name)
+
     def created(self, name: str) -> bool:
         """Whether a task of this playground made the table, so that a task may drop it."""
         return name in self._created

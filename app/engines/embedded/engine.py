@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
@@ -26,6 +26,7 @@ from app.engines.base import (
     WorkState,
 )
 from app.engines.embedded.catalogue import Catalogue, Version
+from app.engines.embedded.columns import TableColumns
 from app.engines.embedded.databases import REST_SECONDS, Databases
 from app.engines.embedded.failures import FULL, failure_of
 from app.engines.embedded.job import CancelledJobError, Job
@@ -74,6 +75,7 @@ class EmbeddedSqlEngine:
         self._executor = ThreadPoolExecutor(max_workers=max_parallel, thread_name_prefix="embedded-sql")
         self._translators = {task_type: Translator(task_type) for task_type in self.types}
         self._schemas: Memory[Version, TableSchema] = Memory(limit=_KEPT_SCHEMAS)
+        self._columns = TableColumns(catalogue=catalogue, known=self._schemas)
         self._layouts: Memory[Translated, Layout] = Memory(limit=_KEPT_LAYOUTS)
         self._jobs: dict[str, Job] = {}
         self._interrupters: set[asyncio.Task[None]] = set()
@@ -130,6 +132,9 @@ class EmbeddedSqlEngine:
             return EngineHealth(healthy=False, message=f"The scratch folder cannot be written: {error.strerror}.")
         return EngineHealth(healthy=True)
 
+    async def columns(self, tables: Collection[str], *, playground_id: UUID | None) -> Mapping[str, Sequence[str]]:
+        return await asyncio.to_thread(self._columns.of, tables, playground_id)
+
     async def forget(self, playground_id: UUID) -> None:
         await asyncio.to_thread(self._catalogue.forget, playground_id)
 
@@ -140,6 +145,7 @@ class EmbeddedSqlEngine:
             await self.cancel(Handle(text=job_id, durable=False))
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
         self._databases.close()
+        self._columns.close()
         await asyncio.to_thread(self._scratch.close)
 
     async def _rest(self) -> None:

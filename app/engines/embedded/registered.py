@@ -84,12 +84,24 @@ class RegisteredTables:
                 return table.path.resolve()
             raise _unreadable(table, "there is no such file")
         files = _files(table)
-        target = self.folder / f"{_digest(table, files)}.parquet"
+        target = self._target(table, files)
         if not target.exists():
             with self._lock(target.with_suffix(".lock"), timeout=_CONVERSION_LIMIT):
                 if not target.exists():
                     _convert(table, files, target)
         return target
+
+    def converted(self, name: str) -> Path | None:
+        """The same where nothing is left to do for it."""
+        table = self._tables[name]
+        try:
+            path = table.path.resolve() if _in_place(table) else self._target(table, _files(table))
+        except TerminalEngineError:
+            return None
+        return path if path.is_file() else None
+
+    def _target(self, table: RegisteredTable, files: list[Path]) -> Path:
+        return self.folder / f"{_digest(table, files)}.parquet"
 
 
 def _in_place(table: RegisteredTable) -> bool:

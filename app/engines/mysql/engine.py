@@ -3,9 +3,11 @@
 import asyncio
 import ssl
 from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+from asyncmy.errors import MySQLError
 from pydantic import SecretStr
 
 from app.domain.tasks import TaskType
@@ -20,7 +22,9 @@ from app.engines.base import (
     Work,
     WorkState,
 )
+from app.engines.mysql.catalogue import columns_of
 from app.engines.mysql.connections import MysqlAddress, MysqlConnections
+from app.engines.mysql.errors import engine_error
 from app.engines.mysql.guard import Metadata, StatementGuard, same_server
 from app.engines.mysql.job import MysqlJob
 from app.engines.mysql.statements import Statement, split_statements
@@ -110,6 +114,21 @@ class MysqlEngine:
         except EngineError as error:
             return EngineHealth(healthy=False, message=error.message)
         return EngineHealth(healthy=True)
+
+    async def columns(self, tables: Collection[str], *, playground_id: UUID | None) -> Mapping[str, Sequence[str]]:  # noqa: ARG002 - a server knows no playgrounds
+        """Of the tables that the account may see; the platform's own are none of them."""
+        guard = await self._guard()
+        guard.check_database(self._address.database)
+        connection = await self._connections.acquire()
+        reusable = False
+        try:
+            found = await columns_of(connection, tables, database=self._address.database, guard=guard)
+            reusable = True
+        except (MySQLError, OSError) as error:
+            raise engine_error(error) from error
+        finally:
+            await self._connections.release(connection, reusable=reusable)
+        return found
 
     async def forget(self, playground_id: UUID) -> None:
         """Nothing is kept here: what a task may write lies in the server's own tables."""

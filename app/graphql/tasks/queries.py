@@ -1,6 +1,5 @@
 """Queries of tasks."""
 
-import asyncio
 from typing import Annotated
 
 import strawberry
@@ -9,7 +8,8 @@ from app.domain.tasks import TaskType
 from app.graphql.context import Info
 from app.graphql.ids import parse_global
 from app.graphql.tasks.types import QueryFields, Task
-from app.services.rendering import fields_of
+from app.services.fields import FieldsAsked
+from app.services.playgrounds import not_found
 from app.services.texts import checked_query
 
 
@@ -30,6 +30,22 @@ class TaskQueries:
         info: Info,
         type: Annotated[TaskType, strawberry.argument(description="The language of the text.")],
         query: Annotated[str, strawberry.argument(description="The text; a template is read with samples.")],
+        connection: Annotated[
+            str | None, strawberry.argument(description="The connection whose tables `*` stands for.")
+        ] = None,
+        playground_id: Annotated[
+            strawberry.ID | None,
+            strawberry.argument(description="The playground whose values and tables the text may name."),
+        ] = None,
     ) -> QueryFields:
-        info.context.signed_in()
-        return QueryFields.of(await asyncio.to_thread(fields_of, type, checked_query(query)))
+        viewer = info.context.signed_in()
+        playground = None
+        if playground_id is not None:
+            kind, key = parse_global(playground_id)
+            if kind == "Playground" and key is not None:
+                playground = await info.context.services.playgrounds.get(viewer, key)
+            if playground is None:
+                raise not_found("playground", path=("playgroundId",))
+        asked = FieldsAsked(type=type, text=checked_query(query), connection=connection, playground=playground)
+        (fields,) = await info.context.services.fields.fields([asked])
+        return QueryFields.of(fields)

@@ -7,7 +7,7 @@ import strawberry
 import app.graphql.enums  # noqa: F401 - before any type that uses one
 import app.graphql.playgrounds.types as playground_types
 import app.graphql.runs.types as run_types
-from app.domain.sql import QueryFields as QueryFieldsValue
+from app.domain.fields import QueryFields as QueryFieldsValue
 from app.domain.tasks import TaskType
 from app.graphql.context import Info
 from app.graphql.ids import to_global
@@ -15,6 +15,7 @@ from app.graphql.lazy import LazyPlayground, LazyTaskRun
 from app.graphql.node import Node, UserError
 from app.graphql.scalars import BigInt
 from app.models import Task as TaskRow
+from app.services.fields import FieldsAsked
 
 
 @strawberry.type(description="A column of a query's output, as its text says.")
@@ -67,7 +68,10 @@ class Task(Node):
     @strawberry.field(description="The columns that its query gives.")
     async def fields(self, info: Info) -> QueryFields:
         playground = await info.context.loaders.playground.load(self.row.playground_id)
-        return QueryFields.of(await info.context.loaders.fields_of.load((self.row.type, self.row.query, playground)))
+        asked = FieldsAsked(
+            type=self.row.type, text=self.row.query, connection=self.row.connection, playground=playground
+        )
+        return QueryFields.of(await info.context.loaders.fields_of.load(asked))
 
     @strawberry.field(description="Its newest run.")
     async def last_run(self, info: Info) -> LazyTaskRun | None:

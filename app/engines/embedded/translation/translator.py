@@ -10,10 +10,10 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
 
+from app.domain.labels import label_projections, labels_of
 from app.domain.tasks import TaskType
 from app.engines.base import TerminalEngineError
 from app.engines.embedded.memory import Memory
-from app.engines.embedded.translation.labels import label_projections, labels_of
 from app.engines.embedded.translation.laterals import rewrite_laterals
 from app.engines.embedded.translation.macros import macros_for
 from app.engines.embedded.translation.numbers import truth
