@@ -18,6 +18,8 @@ from app.services.downloads import DownloadService
 from app.services.fields import FieldService
 from app.services.health import HealthService
 from app.services.history import HistoryService
+from app.services.jar_files import JarFiles
+from app.services.jars import Jars
 from app.services.live import Feeds
 from app.services.passwords import Passwords
 from app.services.playgrounds import PlaygroundService
@@ -26,6 +28,7 @@ from app.services.resuming import ResumeService
 from app.services.run_feeds import RunFeeds
 from app.services.runs import RunService
 from app.services.tasks import TaskService
+from app.services.udfs import UdfService
 from app.settings import Settings
 from app.store.database import Database
 
@@ -38,6 +41,7 @@ class Services:
     playgrounds: PlaygroundService
     tasks: TaskService
     fields: FieldService
+    udfs: UdfService
     runs: RunService
     history: HistoryService
     resuming: ResumeService
@@ -56,6 +60,7 @@ class ProcessContext:
     bell: Bell
     queue: JobQueue
     outputs: OutputStore
+    jar_files: JarFiles
     engines: EngineRegistry
     services: Services
 
@@ -83,16 +88,20 @@ async def open_process(
         check_on_borrow=store.check_connection_on_borrow,
     )
     outputs = LocalOutputStore(root=settings.outputs.directory)
+    jar_files = JarFiles(outputs=outputs, folder=settings.udfs.cache_directory)
     engines = EngineRegistry(engines=configured_engines(settings, tables=tables or {}))
     await bell.start()
     try:
-        services = _services(settings, database=database, bell=bell, outputs=outputs, engines=engines)
+        services = _services(
+            settings, database=database, bell=bell, outputs=outputs, jar_files=jar_files, engines=engines
+        )
         yield ProcessContext(
             settings=settings,
             database=database,
             bell=bell,
             queue=queue,
             outputs=outputs,
+            jar_files=jar_files,
             engines=engines,
             services=services,
         )
@@ -105,7 +114,13 @@ async def open_process(
 
 
 def _services(
-    settings: Settings, *, database: Database, bell: Bell, outputs: OutputStore, engines: EngineRegistry
+    settings: Settings,
+    *,
+    database: Database,
+    bell: Bell,
+    outputs: OutputStore,
+    jar_files: JarFiles,
+    engines: EngineRegistry,
 ) -> Services:
     feeds = Feeds(bell=bell)
     secret = settings.jwt.secret_key.get_secret_value()
@@ -120,6 +135,12 @@ def _services(
         playgrounds=PlaygroundService(database=database, outputs=outputs, engines=engines),
         tasks=TaskService(database=database, engines=engines),
         fields=FieldService(engines=engines),
+        udfs=UdfService(
+            database=database,
+            jars=Jars(database=database, outputs=outputs),
+            files=jar_files,
+            max_jar_bytes=settings.udfs.max_jar_size,
+        ),
         history=HistoryService(database=database),
         runs=RunService(database=database, lane_of=engines.lane_of),
         resuming=ResumeService(database=database, outputs=outputs, lane_of=engines.lane_of),

@@ -23,13 +23,15 @@ from app.graphql.transport.limits import Limits
 from app.graphql.transport.multipart import UploadLimits
 from app.graphql.transport.websocket import GraphQLWebSocket, SocketLimits
 from app.services.accounts import AccountService
-from app.settings import GraphqlSettings
+from app.settings import GraphqlSettings, Settings
 from app.web.downloads import download_route
 from app.web.health import admin_app
 from app.web.pages import graphiql_response, page_routes
 from app.web.server import WebServer
 
 LIST_SIZES = {"Playground.tasks": 30, "Playground.dependencies": 30, "Run.taskRuns": 30, "RunEventBatch.events": 20}
+
+FORM_BYTES = 2 * 2**20  # of an upload beside its file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ def create_app(process: ProcessContext) -> Application:
         make_context=make_context,
         graphiql=graphiql if settings.graphql.graphiql else None,
         max_body_bytes=settings.graphql.max_body_bytes,
-        upload_limits=UploadLimits(max_body_bytes=settings.graphql.max_upload_bytes),
+        upload_limits=_upload_limits(settings),
     )
     websocket = GraphQLWebSocket(
         executor=executor,
@@ -152,6 +154,12 @@ def _limits(settings: GraphqlSettings) -> Limits:
         max_page_size=settings.max_page_size,
         list_sizes=LIST_SIZES,
     )
+
+
+def _upload_limits(settings: Settings) -> UploadLimits:
+    """A form has room for the largest JAR and for what is said of it, so that one setting is enough to raise."""
+    jar = settings.udfs.max_jar_size + FORM_BYTES
+    return UploadLimits(max_body_bytes=max(settings.graphql.max_upload_bytes, jar), signed_in_only=True)
 
 
 def _cors(origins: tuple[str, ...]) -> list[Middleware]:

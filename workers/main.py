@@ -57,7 +57,12 @@ class WorkerProcess:
         )
         self._execution = ExecutionService(
             database=process.database,
-            attempts=AttemptRunner(database=process.database, engines=process.engines, outputs=process.outputs),
+            attempts=AttemptRunner(
+                database=process.database,
+                engines=process.engines,
+                outputs=process.outputs,
+                jar_files=process.jar_files,
+            ),
             held=self._held,
             worker_id=self.worker_id,
             slots=self._slots,

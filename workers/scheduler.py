@@ -18,6 +18,7 @@ from app.services.discards import DiscardService
 from app.services.healing import HealingService
 from app.services.health import SCHEDULER
 from app.services.held_work import HeldWork
+from app.services.jars import Jars
 from app.services.leases import Lease
 from app.services.progress import Progress
 from app.services.recovery import RecoveryService
@@ -65,6 +66,9 @@ class SchedulerProcess:
         )
         self._retention = RetentionService(
             database=process.database, rules=settings.retention.rules, turn=partial(self._progress.turn, "prune")
+        )
+        self._jars = Jars(
+            database=process.database, outputs=process.outputs, turn=partial(self._progress.turn, "prune")
         )
         self._prune_interval = settings.retention.interval
         self._discards = DiscardService(
@@ -149,6 +153,7 @@ class SchedulerProcess:
             first = await unit.workers.first(kind=SCHEDULER)
         if first == self._id:  # one is enough; where two prune, neither harms the other
             await self._retention.prune()
+            await self._jars.clear()
         return self._prune_interval
 
     async def _clear(self) -> timedelta:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from app.domain.outputs import OutputColumn
 from app.domain.tasks import TaskType
+from app.domain.udfs import UdfKind as UdfKind  # noqa: PLC0414 - engines take it from here
 
 
 class EngineError(Exception):
@@ -49,13 +50,6 @@ class WorkState(StrEnum):
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
-
-
-class UdfKind(StrEnum):
-    """What a function's class is to Spark; to Hive it is a HIVE one or nothing."""
-
-    HIVE = "HIVE"  # extends UDF, GenericUDF, UDAF, GenericUDTF, …
-    SPARK = "SPARK"  # implements org.apache.spark.sql.api.java.UDF0 to UDF22
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

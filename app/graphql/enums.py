@@ -13,6 +13,7 @@ from app.domain.reconciliation.result import DifferenceKind
 from app.domain.schedule import CatchupPolicy
 from app.domain.status import BackfillStatus, ReconciliationStatus, RunStatus, RunTrigger, TaskRunStatus
 from app.domain.tasks import TaskType
+from app.domain.udfs import UdfKind
 from app.models import Role
 
 
@@ -89,6 +90,12 @@ _describe(
     UPSTREAM_FAILED="Something that it depends on failed, so it was not run.",
     SKIPPED="It was left out of a limited run.",
     CANCELLED="It was cut short, or never begun, because its run was cancelled.",
+)
+_describe(
+    UdfKind,
+    "Which engines can call a function.",
+    HIVE="Hive and Spark: its class extends Hive's UDF, GenericUDF, UDAF or GenericUDTF.",
+    SPARK="Spark alone: its class implements one of Spark's interfaces UDF0 to UDF22.",
 )
 _describe(OutputFormat, "How an output is written.", CSV="Text by RFC 4180, with a header.", PARQUET="Apache Parquet.")
 _describe(

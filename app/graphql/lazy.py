@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from app.graphql.reconciliations.types import Reconciliation, ReconciliationRun
     from app.graphql.runs.types import Run, TaskRun
     from app.graphql.tasks.types import Task
+    from app.graphql.udfs.types import Udf
 
 LazyBackfill = Annotated["Backfill", strawberry.lazy("app.graphql.backfills.types")]
 LazyBackfillPreview = Annotated["BackfillPreview", strawberry.lazy("app.graphql.backfills.types")]
@@ -19,3 +20,4 @@ LazyRun = Annotated["Run", strawberry.lazy("app.graphql.runs.types")]
 LazyTaskRun = Annotated["TaskRun", strawberry.lazy("app.graphql.runs.types")]
 LazyReconciliation = Annotated["Reconciliation", strawberry.lazy("app.graphql.reconciliations.types")]
 LazyReconciliationRun = Annotated["ReconciliationRun", strawberry.lazy("app.graphql.reconciliations.types")]
+LazyUdf = Annotated["Udf", strawberry.lazy("app.graphql.udfs.types")]

@@ -22,6 +22,7 @@ from app.models import (
     TaskAttempt,
     TaskEdge,
     TaskRun,
+    Udf,
     User,
 )
 from app.services.backfills import Standing
@@ -90,6 +91,9 @@ class Loaders:
         self.edges_of: DataLoader[UUID, Sequence[TaskEdge] | None] = _loader(playgrounds.edges_of)
         self.graph_of: DataLoader[UUID, TaskGraph] = DataLoader(load_fn=self._graphs, max_batch_size=KEYS_AT_ONCE)
         self.task: DataLoader[UUID, Task | None] = _loader(services.tasks.get_many)
+        self.udf: DataLoader[UUID, Udf | None] = _loader(services.udfs.get_many)
+        self.udfs_of: DataLoader[UUID, Sequence[Udf] | None] = _loader(services.udfs.of_tasks)
+        self.users_of_udf: DataLoader[UUID, Sequence[Task] | None] = _loader(services.udfs.users_of)
         self.run: DataLoader[UUID, Run | None] = _loader(runs.get_many)
         self.runs_of: DataLoader[tuple[UUID, RunsAsked], Page[Run]] = _asking_loader(history.runs)
         self.last_run_of: DataLoader[UUID, Run | None] = _loader(history.last_runs)

@@ -6,6 +6,7 @@ from typing import Any, NewType
 
 import strawberry
 from graphql import GraphQLError
+from strawberry.file_uploads import Upload
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition
 
@@ -52,6 +53,10 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         description="A text, a number or a boolean.",
         serialize=read_parameter,
         parse_value=read_parameter,
+    ),
+    Upload: strawberry.scalar(
+        name="Upload",
+        description="A file of a multipart form, as the GraphQL multipart request specification has it.",
     ),
     datetime: strawberry.scalar(
         name="DateTime",

@@ -18,18 +18,33 @@ from app.graphql.runs.subscriptions import RunSubscriptions
 from app.graphql.scalars import schema_config
 from app.graphql.tasks.mutations import TaskMutations
 from app.graphql.tasks.queries import TaskQueries
+from app.graphql.udfs.mutations import UdfMutations
+from app.graphql.udfs.queries import UdfQueries
 
 
 @strawberry.type(description="What can be asked.")
 class Query(
-    PlatformQueries, AccountQueries, PlaygroundQueries, TaskQueries, RunQueries, BackfillQueries, ReconciliationQueries
+    PlatformQueries,
+    AccountQueries,
+    PlaygroundQueries,
+    TaskQueries,
+    UdfQueries,
+    RunQueries,
+    BackfillQueries,
+    ReconciliationQueries,
 ):
     pass
 
 
 @strawberry.type(description="What can be changed; a refusal comes back in `errors`, and nothing was changed.")
 class Mutation(
-    AccountMutations, PlaygroundMutations, TaskMutations, RunMutations, BackfillMutations, ReconciliationMutations
+    AccountMutations,
+    PlaygroundMutations,
+    TaskMutations,
+    UdfMutations,
+    RunMutations,
+    BackfillMutations,
+    ReconciliationMutations,
 ):
     pass
 

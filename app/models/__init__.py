@@ -7,6 +7,7 @@ from app.models.outputs import DiscardedFile
 from app.models.playgrounds import Playground, Task, TaskEdge
 from app.models.reconciliation import Reconciliation, ReconciliationEvent, ReconciliationRun
 from app.models.runs import DispatchLock, Event, LogLine, Run, TaskAttempt, TaskRun, TaskRunEdge, Worker
+from app.models.udfs import Jar, TaskRunJar, TaskUdf, Udf
 
 __all__ = [
     "Backfill",
@@ -15,6 +16,7 @@ __all__ = [
     "DiscardedFile",
     "DispatchLock",
     "Event",
+    "Jar",
     "LogLine",
     "Playground",
     "Reconciliation",
@@ -28,6 +30,9 @@ __all__ = [
     "TaskEdge",
     "TaskRun",
     "TaskRunEdge",
+    "TaskRunJar",
+    "TaskUdf",
+    "Udf",
     "User",
     "Worker",
 ]

@@ -1,6 +1,7 @@
 """Tables of runs: the snapshot of the tasks, their attempts, the event log and the log lines."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint
@@ -75,6 +76,7 @@ class TaskRun(Base):
     max_retries: Mapped[int]
     retry_delay_ms: Mapped[int]
     timeout_ms: Mapped[int | None] = mapped_column(BigInteger)
+    udfs: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))  # of app.domain.udfs.TakenUdf
 
     status: Mapped[TaskRunStatus] = mapped_column(Word(TaskRunStatus))
     pool: Mapped[Pool] = mapped_column(Word(Pool))

@@ -85,6 +85,9 @@ class OutputStore(Protocol):
     def local_path(self, location: str) -> Path | None:
         """The file itself, for readers that want one; None where the store is not on this machine."""
 
+    def uri(self, location: str) -> str | None:
+        """The same file as a cluster can read it, such as `s3://bucket/…`; None where only this machine has it."""
+
     async def preview(self, location: str, *, format: OutputFormat, delimiter: str, limit: int) -> PreviewTable:
         """The first `limit` rows; only the start of the file is read."""
 

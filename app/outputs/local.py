@@ -99,6 +99,9 @@ class LocalOutputStore:
     def local_path(self, location: str) -> Path | None:
         return self._existing(location)
 
+    def uri(self, location: str) -> str | None:  # noqa: ARG002 - a cluster reads none of this machine's files
+        return None
+
     async def preview(self, location: str, *, format: OutputFormat, delimiter: str, limit: int) -> PreviewTable:
         if limit < 1:
             raise InvalidError("A preview shows one row at least.", path=("limit",))

@@ -29,6 +29,11 @@ def differences_location(reconciliation_run_id: UUID) -> str:
     return f"reconciliations/{reconciliation_run_id.hex}"
 
 
+def jar_location(id_: UUID, sha256: str) -> str:
+    """The JAR of user-defined functions, in a folder of its own; its name tells it apart from all others."""
+    return f"udfs/{id_.hex}/{sha256}.jar"
+
+
 def run_of(location: str) -> str:
     """The folder of the run whose attempt wrote to this location."""
     return "/".join(location.split("/")[:3])

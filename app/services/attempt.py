@@ -12,11 +12,12 @@ from app.domain.errors import DomainError
 from app.domain.identity import utc_now
 from app.domain.outputs import StoredOutput
 from app.domain.status import TaskRunStatus
-from app.engines.base import Engine, EngineError, Handle, TerminalEngineError, Work, WorkState
+from app.engines.base import Engine, EngineError, Handle, TerminalEngineError, Work, WorkState, WorkUdf
 from app.engines.registry import EngineRegistry
 from app.models import TaskRun
 from app.outputs.base import OutputStore
 from app.services.held_work import HeldTask
+from app.services.jar_files import JarFiles
 from app.store.database import Database, DatabaseAwayError
 from app.store.unit_of_work import UnitOfWork
 
@@ -40,10 +41,13 @@ class Outcome:
 
 
 class AttemptRunner:
-    def __init__(self, *, database: Database, engines: EngineRegistry, outputs: OutputStore) -> None:
+    def __init__(
+        self, *, database: Database, engines: EngineRegistry, outputs: OutputStore, jar_files: JarFiles
+    ) -> None:
         self._database = database
         self._engines = engines
         self._outputs = outputs
+        self._jar_files = jar_files
 
     async def run(self, held: HeldTask, *, attached: Handle | None = None) -> Outcome:
         """Run the attempt to its end; `attached` is the handle of work that another process has submitted.
@@ -79,7 +83,8 @@ class AttemptRunner:
         try:
             engine = held.engine = self._engines.engine_for(task_run.type, task_run.connection)
             if attached is None:
-                handle = held.handle = await engine.submit(_work(task_run))
+                udfs = await self._jar_files.functions_of(task_run) if task_run.udfs else ()
+                handle = held.handle = await engine.submit(_work(task_run, udfs))
                 held.handle_to_store = handle if handle.durable else None
                 await self._write_down(held)
             else:
@@ -164,7 +169,7 @@ class AttemptRunner:
             raise
 
 
-def _work(task_run: TaskRun) -> Work:
+def _work(task_run: TaskRun, udfs: tuple[WorkUdf, ...]) -> Work:
     return Work(
         task_run_id=task_run.id,
         attempt=task_run.attempt,
@@ -173,6 +178,7 @@ def _work(task_run: TaskRun) -> Work:
         query=task_run.text,
         connection=task_run.connection,
         timeout=None if task_run.timeout_ms is None else timedelta(milliseconds=task_run.timeout_ms),
+        udfs=udfs,
     )
 
 

@@ -1,7 +1,7 @@
 """What a resumed run keeps of the one before it: the outputs of tasks with which nothing has changed.
 
-A task is kept where it succeeded, its text (as the engine gets it), type and connection are the same, its output is in
-the store, and it has the same parents, all of them kept.
+A task is kept where it succeeded, its text (as the engine gets it), type, connection and functions are the same, its
+output is in the store, and it has the same parents, all of them kept.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from app.domain.errors import IllegalStateError
 from app.domain.status import TaskRunStatus
+from app.domain.udfs import TakenUdf, same_functions
 from app.models import Run, Task, TaskRun
 
 OUTPUT = ("format", "delimiter", "size_bytes", "row_count", "columns")
@@ -46,6 +47,7 @@ def carried_over(
     parents: Mapping[UUID, Collection[UUID]],
     tasks: Mapping[UUID, Task],
     texts: Mapping[UUID, str],
+    udfs: Mapping[UUID, Sequence[TakenUdf]],
     before: Resumed,
 ) -> dict[UUID, TaskRun]:
     """The task runs whose outputs are kept, by task; `parents` has the chosen ones, `order` parents before children."""
@@ -58,7 +60,8 @@ def carried_over(
         if above <= kept.keys() and above == set(before.parents.get(task_id, ())):
             task, text = tasks[task_id], texts.get(task_id, tasks[task_id].query)
             same = (task.type, task.connection, text) == (row.type, row.connection, row.text)
-            if same and row.status is TaskRunStatus.SUCCESS:
+            then = [TakenUdf.of_document(each) for each in row.udfs or ()]
+            if same and same_functions(udfs.get(task_id, ()), then) and row.status is TaskRunStatus.SUCCESS:
                 kept[task_id] = row
     return kept
 

@@ -16,6 +16,7 @@ from app.domain.parameters import ParameterValue, with_overrides
 from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
 from app.domain.tasks import TaskType
 from app.domain.templates import PlaygroundFacts, RunFacts, Scope, is_template, render
+from app.domain.udfs import KINDS_OF_TASKS, TakenUdf
 from app.models import Task, TaskRun
 from app.services.carry_over import Resumed, carried_over, output_columns_of, still_chosen
 from app.store.ledger import Ledger
@@ -84,11 +85,14 @@ async def snapshot_many(
             tasks[task.playground_id][task.id] = task
         for edge in await unit.tasks.edges_of_playgrounds(ids):
             parents[edge.child_id].add(edge.parent_id)
+    udfs: Mapping[UUID, Sequence[TakenUdf]] = {}
+    if any(KINDS_OF_TASKS[task.type] for those in tasks.values() for task in those.values()):
+        udfs = await unit.udfs.taken_by_tasks_of(ids)
     made: dict[Start, Snapshot] = {}
     refused: dict[Ledger, DomainError] = {}
     for start in starts:
         try:
-            made[start] = _snapshot(start, tasks[start.ledger.playground.id], parents, at=at, lane_of=lane_of)
+            made[start] = _snapshot(start, tasks[start.ledger.playground.id], parents, udfs, at=at, lane_of=lane_of)
         except DomainError as error:
             refused[start.ledger] = error
     await unit.runs.add_many(
@@ -96,6 +100,8 @@ async def snapshot_many(
         [row for one in made.values() for row in one.task_runs],
         [row for one in made.values() for row in one.edges],
     )
+    rows = [row for one in made.values() for row in one.task_runs if row["udfs"]]
+    await unit.udfs.keep_for_runs({(row["id"], udf["jar_sha256"]) for row in rows for udf in row["udfs"]})
     for start, one in made.items():
         _announce(unit, start, one, at=at)
     return refused
@@ -130,7 +136,13 @@ async def refuse_second(unit: UnitOfWork, ledger: Ledger, *, path: tuple[str, ..
 
 
 def _snapshot(
-    start: Start, tasks: Mapping[UUID, Task], parents: Mapping[UUID, set[UUID]], *, at: datetime, lane_of: LaneOf
+    start: Start,
+    tasks: Mapping[UUID, Task],
+    parents: Mapping[UUID, set[UUID]],
+    udfs: Mapping[UUID, Sequence[TakenUdf]],
+    *,
+    at: datetime,
+    lane_of: LaneOf,
 ) -> Snapshot:
     launch = start.launch
     chosen = _chosen(tasks, launch)
@@ -140,7 +152,7 @@ def _snapshot(
     between = through(above, chosen)
     run = _run(start, at=at)
     texts = _rendered([tasks[task_id] for task_id in order if task_id in chosen], start.ledger, run)
-    carried = {} if launch.resumed is None else carried_over(order, between, tasks, texts, launch.resumed)
+    carried = {} if launch.resumed is None else carried_over(order, between, tasks, texts, udfs, launch.resumed)
     if launch.resumed is not None and carried.keys() == chosen:
         raise IllegalStateError(
             f"Run {launch.resumed.run.number} has left nothing to do: all of it has succeeded, and nothing was changed "
@@ -161,6 +173,7 @@ def _snapshot(
             pool=pool,
             lane=lane_of(tasks[task_id].type, tasks[task_id].connection),
             rendered_query=texts.get(task_id),
+            udfs=[udf.to_document() for udf in udfs.get(task_id, ())] or None,
         )
         for position, task_id in enumerate(order)
     ]

@@ -11,6 +11,7 @@ from app.domain.errors import ConflictError, CycleError, InvalidError, NotFoundE
 from app.domain.graph import find_cycle
 from app.domain.identity import Viewer, new_id, utc_now
 from app.domain.tasks import TaskType
+from app.domain.udfs import refuse_kind
 from app.engines.registry import EngineRegistry
 from app.models import Task
 from app.services.playgrounds import not_found
@@ -21,6 +22,7 @@ from app.store.ledger import Ledger
 from app.store.unit_of_work import UnitOfWork
 
 MAX_TASKS = 2_000
+MAX_UDFS = 100
 MAX_RETRIES = 100
 MAX_DELAY_MS = 24 * 3600 * 1000
 MAX_TIMEOUT_MS = 30 * 24 * 3600 * 1000
@@ -46,7 +48,13 @@ class TaskService:
         self._engines = engines
 
     async def create(
-        self, viewer: Viewer, playground_id: UUID, draft: TaskDraft, *, parent_ids: Sequence[UUID] = ()
+        self,
+        viewer: Viewer,
+        playground_id: UUID,
+        draft: TaskDraft,
+        *,
+        parent_ids: Sequence[UUID] = (),
+        udf_ids: Sequence[UUID] = (),
     ) -> Task:
         """Raises: NotFoundError, InvalidError, TakenError, TooLargeError."""
         at, task_id = utc_now(), new_id()
@@ -70,12 +78,20 @@ class TaskService:
             await unit.tasks.add(id=task_id, playground_id=playground_id, created_at=at, modified_at=at, **values)
             task = await _found(unit, viewer, task_id)
             await unit.tasks.set_parents(task, parents)
+            if udf_ids:
+                await _replace_udfs(unit, viewer, task, udf_ids)
             return task
 
         return await self._write(work)
 
     async def update(
-        self, viewer: Viewer, task_id: UUID, draft: TaskDraft, *, parent_ids: Sequence[UUID] | None = None
+        self,
+        viewer: Viewer,
+        task_id: UUID,
+        draft: TaskDraft,
+        *,
+        parent_ids: Sequence[UUID] | None = None,
+        udf_ids: Sequence[UUID] | None = None,
     ) -> Task:
         """Raises: NotFoundError, InvalidError, TakenError, TooLargeError, CycleError."""
 
@@ -91,6 +107,10 @@ class TaskService:
             await unit.tasks.update(task_id, modified_at=utc_now(), **changes)
             if parent_ids is not None:
                 await _replace_parents(unit, task, parent_ids)
+            if udf_ids is not None:
+                await _replace_udfs(unit, viewer, task, udf_ids)
+            elif "type" in changes:
+                await _check_udfs(unit, task)
             return await _found(unit, viewer, task_id)
 
         return await self._write(work)
@@ -213,6 +233,25 @@ async def _replace_parents(unit: UnitOfWork, task: Task, parent_ids: Sequence[UU
         trail = " → ".join(f"«{names[node]}»" for node in cycle)
         raise CycleError(f"These parents would close a cycle: {trail}.", path=("parentIds",))
     await unit.tasks.set_parents(task, parents)
+
+
+async def _replace_udfs(unit: UnitOfWork, viewer: Viewer, task: Task, udf_ids: Sequence[UUID]) -> None:
+    """Raises: NotFoundError, InvalidError with a path below `udfIds`."""
+    wanted = list(dict.fromkeys(udf_ids))
+    if len(wanted) > MAX_UDFS:
+        raise InvalidError(f"A task has at most {MAX_UDFS} UDFs; these are {len(wanted)}.", path=("udfIds",))
+    known = {udf.id: udf for udf in await unit.udfs.locked(wanted, owner_id=viewer.user_id)}
+    for index, udf_id in enumerate(udf_ids):
+        if (udf := known.get(udf_id)) is None:
+            raise not_found("UDF", path=("udfIds", str(index)))
+        refuse_kind(task.type, udf.kind, udf.name, path=("udfIds", str(index)))
+    await unit.udfs.set_of_task(task.id, wanted)
+
+
+async def _check_udfs(unit: UnitOfWork, task: Task) -> None:
+    """Raises: InvalidError where a task of its new type cannot call the functions that it has."""
+    for udf in (await unit.udfs.of_tasks([task.id])).get(task.id, ()):
+        refuse_kind(task.type, udf.kind, udf.name, path=("type",))
 
 
 async def _refuse_taken(unit: UnitOfWork, playground_id: UUID, name: str, *, but: UUID) -> None:

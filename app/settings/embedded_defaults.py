@@ -20,6 +20,7 @@ def embedded_defaults(data_dir: Path, *, port: int, health_port: int | None) -> 
         },
         "meta_store": {"driverClass": "org.sqlite.JDBC", "url": f"sqlite+aiosqlite:///{data_dir / 'metadata.db'}"},
         "outputs": {"directory": str(data_dir / "outputs")},
+        "udfs": {"cache_directory": str(data_dir / "jars")},
         "embedded": {"enabled": True, "directory": str(data_dir / "embedded")},
         "log": {"format": "text"},
     }

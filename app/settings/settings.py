@@ -26,6 +26,7 @@ from app.settings.retention import RetentionSettings
 from app.settings.secret_url import SecretUrl
 from app.settings.section import Section
 from app.settings.server import ServerSettings
+from app.settings.udfs import UdfSettings
 from app.settings.web import WebSettings
 from app.settings.worker import WorkerSettings
 
@@ -41,6 +42,7 @@ class Settings(Section):
     connector: ConnectorSettings = Field(default_factory=ConnectorSettings)
     redis: RedisSettings = Field(default_factory=RedisSettings)
     outputs: OutputsSettings = Field(default_factory=OutputsSettings)
+    udfs: UdfSettings = Field(default_factory=UdfSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     # The key is `embedded`; the attribute leaves that name to the constructor below.

@@ -152,7 +152,6 @@ class HistoryStore:
 
 
 def _brief() -> Select[TaskRun]:
-    """Task runs without their texts and columns, which are long, and seldom asked for: `texts` and `output_columns`."""
-    return select(TaskRun).options(
-        *(defer(each, raiseload=True) for each in (TaskRun.query, TaskRun.rendered_query, TaskRun.output_columns))
-    )
+    """Task runs without what is long, and seldom asked for: `texts` and `output_columns` give it."""
+    long = (TaskRun.query, TaskRun.rendered_query, TaskRun.udfs, TaskRun.output_columns)
+    return select(TaskRun).options(*(defer(each, raiseload=True) for each in long))

@@ -21,6 +21,7 @@ from app.store.retention import RetentionStore
 from app.store.runs import RunStore
 from app.store.stuck import StuckStore
 from app.store.tasks import TaskStore
+from app.store.udfs import UdfStore
 from app.store.waiting import WaitingStore
 from app.store.workers import WorkerStore
 
@@ -48,6 +49,10 @@ class UnitOfWork:
     @cached_property
     def tasks(self) -> TaskStore:
         return TaskStore(session=self._session)
+
+    @cached_property
+    def udfs(self) -> UdfStore:
+        return UdfStore(session=self._session)
 
     @cached_property
     def runs(self) -> RunStore:

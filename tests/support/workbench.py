@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from app.domain.identity import Viewer, new_id, utc_now
 from app.domain.status import TaskRunStatus
 from app.domain.tasks import TaskType
 from app.engines.registry import EngineRegistry
-from app.models import Base, Event, Playground, Role, Run, Task, TaskAttempt, TaskRun
+from app.models import Base, Event, Playground, Role, Run, Task, TaskAttempt, TaskRun, Udf
 from app.services.attempt import AttemptRunner
 from app.services.execution import ExecutionService
 from app.services.held_work import HeldWork
@@ -30,11 +31,13 @@ from app.services.leases import Lease
 from app.services.recovery import RecoveryService, Swept
 from app.services.slots import Slots
 from app.services.tasks import TaskDraft
+from app.services.udfs import UdfDraft
 from app.settings import Settings
 from app.store.database import Database
 from app.store.migration import migrate
 from app.store.unit_of_work import UnitOfWork
 from tests.support.engine import Cluster, FakeEngine
+from tests.support.jars import hive_jar
 from workers.main import WorkerProcess
 
 PATIENCE = 20.0  # seconds that anything may take before a test gives up
@@ -49,6 +52,7 @@ def settings_for(folder: Path, *, database_url: str, redis_url: str, **extra: st
         "DATA_PHANTOM__META_STORE__URL": database_url,
         "DATA_PHANTOM__REDIS__URL": redis_url,
         "DATA_PHANTOM__OUTPUTS__DIRECTORY": str(folder / "outputs"),
+        "DATA_PHANTOM__UDFS__CACHE_DIRECTORY": str(folder / "jars"),
         "DATA_PHANTOM__JWT__SECRETKEY": SECRET,
         "DATA_PHANTOM__WORKER__HEARTBEAT_INTERVAL": "100ms",
         "DATA_PHANTOM__WORKER__LEASE": f"{LEASE.total_seconds() * 1000:.0f}ms",
@@ -111,6 +115,7 @@ class Hand:
             database=self.process.database,
             engines=EngineRegistry(engines=[FakeEngine(self.bench.cluster)]),
             outputs=self.process.outputs,
+            jar_files=self.process.jar_files,
         )
         self.execution = ExecutionService(
             database=self.process.database,
@@ -202,6 +207,11 @@ class Workbench:
             return playground, rows
 
         return await self.database.write(work)
+
+    async def udf(self, name: str, *, jar: bytes | None = None, **values: Any) -> Udf:
+        """A Hive function, unless the JAR is another; what calls it is its name."""
+        draft = {"name": name, "function_name": name, "class_name": "com.example.Lower", **values}
+        return await self.services.udfs.upload(self.viewer, UdfDraft(**draft), BytesIO(jar or hive_jar()))
 
     # ---- runs
 

@@ -28,7 +28,7 @@ from app.engines.base import (
 from app.engines.embedded.catalogue import Catalogue, Version
 from app.engines.embedded.columns import TableColumns
 from app.engines.embedded.databases import REST_SECONDS, Databases
-from app.engines.embedded.failures import FULL, failure_of
+from app.engines.embedded.failures import FULL, failure_of, refuse_udfs
 from app.engines.embedded.job import CancelledJobError, Job
 from app.engines.embedded.memory import Memory
 from app.engines.embedded.results import CsvResult, Layout, with_delimiter
@@ -87,6 +87,7 @@ class EmbeddedSqlEngine:
     async def submit(self, work: Work) -> Handle:
         if work.type not in self.types:
             raise TerminalEngineError(f"The embedded engine does not run {work.type} here.", code="UNSUPPORTED")
+        refuse_udfs(work)
         job = Job(work, scratch=self._databases.folder(work.playground_id))
         self._jobs[job.id] = job
         self._forget_old()

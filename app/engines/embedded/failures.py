@@ -6,12 +6,23 @@ from errno import EDQUOT, EFBIG, ENOSPC
 
 import duckdb
 
-from app.engines.base import EngineError, TerminalEngineError, TransientEngineError
+from app.engines.base import EngineError, TerminalEngineError, TransientEngineError, Work
 
 FULL = (ENOSPC, EDQUOT, EFBIG)
 _MISSING_FUNCTION = re.compile(r"Function with name \"?(\w+)\"? (?:does not exist|is not)")
 _FULL = re.compile("|".join(re.escape(os.strerror(number)) for number in FULL))  # DuckDB gives the system's words
 _PHANTOM = re.compile(r"phantom_", re.IGNORECASE)
+
+
+def refuse_udfs(work: Work) -> None:
+    """Raises: TerminalEngineError where the work wants functions of a JAR: no query runs without them in silence."""
+    if work.udfs:
+        named = ", ".join(udf.function_name for udf in work.udfs)
+        raise TerminalEngineError(
+            f"The embedded engine has no JVM, so it cannot call this task's UDFs ({named}). Configure a Hive or Spark "
+            f"server for {work.type} tasks (`connector` in the settings), or take the UDFs out of the task.",
+            code="UNSUPPORTED",
+        )
 
 
 def failure_of(error: duckdb.Error) -> EngineError:  # noqa: PLR0911 - one return for each kind

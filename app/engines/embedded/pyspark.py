@@ -29,6 +29,7 @@ from app.engines.base import (
     WorkState,
 )
 from app.engines.embedded.catalogue import Catalogue
+from app.engines.embedded.failures import refuse_udfs
 from app.engines.embedded.pyspark_process import RunnerProcess
 from app.engines.embedded.results import CsvResult, with_delimiter
 from app.engines.embedded.scratch import JobFolder
@@ -74,6 +75,7 @@ class EmbeddedPysparkEngine:
         self._runners = _Runners(home=self._scratch / "home", spare=spare, remote=remote)
 
     async def submit(self, work: Work) -> Handle:
+        refuse_udfs(work)
         _check_installed()
         job = _Job(work=work, folder=self._scratch / uuid4().hex, catalogue=self._catalogue, runners=self._runners)
         handle = Handle(text=uuid4().hex, durable=False)

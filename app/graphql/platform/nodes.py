@@ -18,11 +18,12 @@ from app.graphql.playgrounds.types import Playground
 from app.graphql.reconciliations.types import Reconciliation, ReconciliationRun
 from app.graphql.runs.types import Run, TaskRun
 from app.graphql.tasks.types import Task
+from app.graphql.udfs.types import Udf
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Kind:
-    """How rows of a type are loaded and shown. All but playgrounds are of one, and so of its owner."""
+    """How rows of a type are loaded and shown. What has no owner of its own is of a playground, and so of its owner."""
 
     loader: Callable[[Loaders], DataLoader[UUID, Any]]
     show: Callable[[Any], Node]
@@ -31,6 +32,7 @@ class _Kind:
 _KINDS: Mapping[str, _Kind] = {
     "Playground": _Kind(loader=lambda loaders: loaders.playground, show=Playground.of),
     "Task": _Kind(loader=lambda loaders: loaders.task, show=Task.of),
+    "Udf": _Kind(loader=lambda loaders: loaders.udf, show=Udf.of),
     "Run": _Kind(loader=lambda loaders: loaders.run, show=Run.of),
     "Backfill": _Kind(loader=lambda loaders: loaders.backfill, show=Backfill.of),
     "TaskRun": _Kind(loader=lambda loaders: loaders.task_run, show=TaskRun.of),
@@ -43,11 +45,11 @@ async def find_nodes(info: Info, ids: Sequence[str]) -> list[Node | None]:
     """In the order of the ids; None for what there is not, and for what is another's."""
     found = await asyncio.gather(*(_load(info, id_) for id_ in ids))
     # Only now: asked for as the rows come in, the playgrounds would take a statement for each type.
-    playground_ids = {_playground_id(row) for _, row in found if row is not None}
+    playground_ids = {row.playground_id for _, row in found if hasattr(row, "playground_id")}
     playgrounds = await info.context.loaders.playground.load_many(sorted(playground_ids))
+    owners = {row.id: row.owner_id for row in playgrounds if row is not None}
     viewer = info.context.signed_in()
-    mine = {row.id for row in playgrounds if row is not None and row.owner_id == viewer.user_id}
-    nodes = [show(row) if row is not None and _playground_id(row) in mine else None for show, row in found]
+    nodes = [show(row) if _owner(row, owners) == viewer.user_id else None for show, row in found]
     for index, id_ in enumerate(ids):
         if parse_global(id_) == ("User", viewer.user_id):
             user = await info.context.loaders.user.load(viewer.user_id)
@@ -63,6 +65,9 @@ async def _load(info: Info, id_: str) -> tuple[Callable[[Any], Node], Any]:
     return kind.show, await kind.loader(info.context.loaders).load(key)
 
 
-def _playground_id(row: Any) -> UUID:
-    playground_id: UUID = getattr(row, "playground_id", None) or row.id
-    return playground_id
+def _owner(row: Any, owners: Mapping[UUID, UUID]) -> UUID | None:
+    """Whose a row is; `owners` are the playgrounds'."""
+    if row is None:
+        return None
+    owner_id: UUID | None = row.owner_id if hasattr(row, "owner_id") else owners.get(row.playground_id)
+    return owner_id

@@ -42,6 +42,7 @@ class TaskMutations:
                 from_global("Playground", input.playground_id, path=("playgroundId",)),
                 draft,
                 parent_ids=from_globals("Task", input.parent_ids or (), path="parentIds"),
+                udf_ids=from_globals("Udf", input.udf_ids or (), path="udfIds"),
             )
             return Task.of(row)
 
@@ -53,6 +54,7 @@ class TaskMutations:
 
         async def work() -> Task:
             parents = given(input.parent_ids)
+            udfs = None if input.udf_ids is strawberry.UNSET else input.udf_ids or ()
             cleared = {"connection": input.connection, "timeout_ms": input.timeout_ms}
             draft = TaskDraft(
                 name=given(input.name),
@@ -69,6 +71,7 @@ class TaskMutations:
                 from_global("Task", input.task_id, path=("taskId",)),
                 draft,
                 parent_ids=None if parents is None else from_globals("Task", parents, path="parentIds"),
+                udf_ids=None if udfs is None else from_globals("Udf", udfs, path="udfIds"),
             )
             return Task.of(row)
 

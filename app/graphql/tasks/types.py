@@ -7,11 +7,12 @@ import strawberry
 import app.graphql.enums  # noqa: F401 - before any type that uses one
 import app.graphql.playgrounds.types as playground_types
 import app.graphql.runs.types as run_types
+import app.graphql.udfs.types as udf_types
 from app.domain.fields import QueryFields as QueryFieldsValue
 from app.domain.tasks import TaskType
 from app.graphql.context import Info
 from app.graphql.ids import to_global
-from app.graphql.lazy import LazyPlayground, LazyTaskRun
+from app.graphql.lazy import LazyPlayground, LazyTaskRun, LazyUdf
 from app.graphql.node import Node, UserError
 from app.graphql.scalars import BigInt
 from app.models import Task as TaskRow
@@ -65,6 +66,11 @@ class Task(Node):
     async def children(self, info: Info) -> list["Task"]:
         return await self._neighbours(info, parents=False)
 
+    @strawberry.field(description="The functions of JARs that its text may call.")
+    async def udfs(self, info: Info) -> list[LazyUdf]:
+        rows = await info.context.loaders.udfs_of.load(self.row.id)
+        return [udf_types.Udf.of(row) for row in rows or ()]
+
     @strawberry.field(description="The columns that its query gives.")
     async def fields(self, info: Info) -> QueryFields:
         playground = await info.context.loaders.playground.load(self.row.playground_id)
@@ -115,6 +121,9 @@ class CreateTaskInput:
     parent_ids: list[strawberry.ID] | None = strawberry.field(
         default_factory=list, description="What must succeed before it starts."
     )
+    udf_ids: list[strawberry.ID] | None = strawberry.field(
+        default_factory=list, description="The UDFs that its text may call: of HIVE, SPARK_SQL and PYSPARK tasks."
+    )
     max_retries: int | None = strawberry.field(default=0, description="How often to try a transient failure again.")
     retry_delay_ms: int | None = strawberry.field(default=1000, description="The first delay before a retry.")
     timeout_ms: BigInt | None = strawberry.field(default=None, description="How long an attempt may take.")
@@ -131,6 +140,9 @@ class UpdateTaskInput:
     )
     parent_ids: list[strawberry.ID] | None = strawberry.field(
         default=strawberry.UNSET, description="The whole set of parents."
+    )
+    udf_ids: list[strawberry.ID] | None = strawberry.field(
+        default=strawberry.UNSET, description="The whole set of UDFs that its text may call; null takes all away."
     )
     max_retries: int | None = strawberry.field(default=strawberry.UNSET, description="How often to retry.")
     retry_delay_ms: int | None = strawberry.field(default=strawberry.UNSET, description="The first delay.")

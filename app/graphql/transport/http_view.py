@@ -92,11 +92,11 @@ class GraphQLHTTP:
                 f"None of the types that Accept lists can be sent; these can: {', '.join(_OFFERS)}.",
                 status=HTTPStatus.NOT_ACCEPTABLE,
             )
-        if request.method == "POST":
-            parameters = await self._posted(request, uploads)
-        else:
-            parameters = _parameters_of_url(request)
         try:
+            if request.method == "POST":
+                parameters = await self._posted(request, uploads)
+            else:
+                parameters = _parameters_of_url(request)
             admission = await self._authenticate(request, None)
         except (UnauthenticatedError, ForbiddenError) as error:
             return self._not_admitted(request, error)
@@ -112,6 +112,8 @@ class GraphQLHTTP:
         content_type, charset = _content_type(request)
         if content_type == "multipart/form-data":
             self._refuse_declared(request, self._upload_limits.max_body_bytes)
+            if self._upload_limits.signed_in_only and (await self._authenticate(request, None)).viewer_key is None:
+                raise UnauthenticatedError
             upload = await read_upload(request, limits=self._upload_limits)
             uploads.push_async_callback(upload.close)
             return upload.request

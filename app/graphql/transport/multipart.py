@@ -27,6 +27,7 @@ class UploadLimits:
     max_body_bytes: int = 64 * 2**20
     max_operations_bytes: int = 2**20
     max_files: int = 10
+    signed_in_only: bool = False  # nothing is read of a form that comes without a good token
 
 
 class _BodyTooLargeError(MultiPartException):

@@ -13,7 +13,7 @@ from app.domain.reconciliation.options import ReconciliationOptions
 from app.domain.schedule import Schedule
 from app.graphql.ids import to_global
 from app.main import create_app
-from app.models import Backfill, Playground, Reconciliation, ReconciliationRun, Run, Task, TaskRun
+from app.models import Backfill, Playground, Reconciliation, ReconciliationRun, Run, Task, TaskRun, Udf
 from app.services.backfills import Range
 from app.services.reconciliations import Comparison
 from tests.support.workbench import Workbench
@@ -83,6 +83,7 @@ class World:
     pair_run: ReconciliationRun
     history: Playground  # with a schedule, and a backfill that was cancelled
     backfill: Backfill
+    udf: Udf
 
     @property
     def ids(self) -> dict[str, str]:
@@ -98,6 +99,7 @@ class World:
             "pairRun": to_global("ReconciliationRun", self.pair_run.id),
             "history": to_global("Playground", self.history.id),
             "backfill": to_global("Backfill", self.backfill.id),
+            "udf": to_global("Udf", self.udf.id),
         }
 
 
@@ -127,6 +129,7 @@ async def make_world(bench: Workbench) -> World:
         right_run=rows["right"],
         pair=pair,
         pair_run=await pairs.launch(bench.viewer, pair.id, Comparison()),
+        udf=await bench.udf("lower"),
     )
 
 

@@ -13,7 +13,17 @@ from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions
 from app.domain.reconciliation.result import ColumnDifference, DifferenceKind, ReconciliationResult, RowDifference
 from app.domain.status import BackfillStatus, ReconciliationStatus, TaskRunStatus
-from app.models import Backfill, Playground, Reconciliation, ReconciliationRun, Run, Task, TaskAttempt, TaskRun
+from app.models import (
+    Backfill,
+    Playground,
+    Reconciliation,
+    ReconciliationRun,
+    Run,
+    Task,
+    TaskAttempt,
+    TaskRun,
+    Udf,
+)
 from app.store.unit_of_work import UnitOfWork
 from tests.support.workbench import Workbench
 
@@ -43,6 +53,9 @@ async def grow(bench: Workbench, *, playgrounds: int, runs: int, tasks: int) -> 
             bench.viewer, playground.id, left_task_id=rows[0].id, right_task_id=rows[1].id, mapping=[MAPPING],
             options=ReconciliationOptions(),
         )  # fmt: skip
+        udf = await bench.udf(f"f_{new_id().hex}")
+        await bench.database.write(lambda unit, rows=rows, udf=udf: with_udf(unit, rows, udf))
+        grown["Udf"].append(udf.id)
         grown["Playground"].append(playground.id)
         grown["Task"] += [row.id for row in rows]
         grown["Reconciliation"].append(pair.id)
@@ -55,6 +68,11 @@ async def grow(bench: Workbench, *, playgrounds: int, runs: int, tasks: int) -> 
             grown["TaskRun"] += [row.id for row in task_runs]
             grown["ReconciliationRun"].append(values)
     return grown
+
+
+async def with_udf(unit: UnitOfWork, tasks: Sequence[Task], udf: Udf) -> None:
+    for task in tasks:
+        await unit.udfs.set_of_task(task.id, [udf.id])
 
 
 async def past(

@@ -15,6 +15,12 @@ MUTATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "updateTask": ("task { id }", {"taskId": "$left", "name": "other"}),
     "deleteTask": ("deletedId", {"taskId": "$left"}),
     "setTaskParents": ("task { id }", {"taskId": "$right", "parentIds": []}),
+    "uploadUdf": (
+        "udf { id }",
+        {"name": "new", "functionName": "fresh", "className": "com.example.Lower", "jar": "no file"},
+    ),
+    "updateUdf": ("udf { id }", {"udfId": "$udf", "name": "other"}),
+    "deleteUdf": ("deletedId", {"udfId": "$udf"}),
     "runPlayground": ("run { id }", {"playgroundId": "$playground"}),
     "resumeRun": ("run { id }", {"runId": "$run"}),
     "startBackfill": (
@@ -45,7 +51,7 @@ MUTATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "refreshSession": ("session { accessToken }", {"refreshToken": "x"}),
 }
 OPEN_MUTATIONS = {"register", "login", "refreshSession"}
-OWN_MUTATIONS = OPEN_MUTATIONS | {"logout", "createPlayground"}  # about nothing that another could own
+OWN_MUTATIONS = OPEN_MUTATIONS | {"logout", "createPlayground", "uploadUdf"}  # about nothing that another could own
 
 QUERIES: dict[str, str] = {
     "node": "{ node(id: %(playground)s) { id } }",
@@ -57,6 +63,7 @@ QUERIES: dict[str, str] = {
     "schedulePreview": '{ schedulePreview(cron: "@daily") { valid } }',
     "task": "{ task(id: %(left)s) { id } }",
     "queryFields": '{ queryFields(type: HIVE, query: "SELECT 1") { complete } }',
+    "udfs": "{ udfs { nodes { id } } }",
     "run": "{ run(id: %(run)s) { id } }",
     "taskRun": "{ taskRun(id: %(leftRun)s) { id } }",
     "backfill": "{ backfill(id: %(backfill)s) { id } }",

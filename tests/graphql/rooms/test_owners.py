@@ -74,6 +74,7 @@ async def test_a_stranger_finds_nothing_by_id_and_the_owner_does(site: Site, wor
     assert await site.stranger.value(found, ids=list(world.ids.values())) == [None] * len(world.ids)
     assert [node["id"] for node in await site.owner.value(found, ids=list(world.ids.values()))] == [*world.ids.values()]
     assert await site.stranger.value("{ playgrounds { nodes { id } } }") == {"nodes": []}
+    assert await site.stranger.value("{ udfs { nodes { id } } }") == {"nodes": []}
 
 
 async def test_a_stranger_previews_nothing(site: Site, world: World) -> None:
@@ -106,6 +107,8 @@ async def test_a_strangers_own_things_cannot_be_tied_to_anothers(site: Site, wor
         ("createTask", {**draft, "name": "u", "parentIds": [task, ids["left"]]}, ["parentIds", "1"]),
         ("updateTask", {"taskId": task, "parentIds": [ids["left"]]}, ["parentIds", "0"]),
         ("setTaskParents", {"taskId": task, "parentIds": [ids["left"]]}, ["parentIds", "0"]),
+        ("createTask", {**draft, "name": "u", "type": "HIVE", "udfIds": [ids["udf"]]}, ["udfIds", "0"]),
+        ("updateTask", {"taskId": task, "udfIds": [ids["udf"]]}, ["udfIds", "0"]),
         ("runPlayground", {"playgroundId": mine, "taskIds": [ids["left"]]}, ["taskIds", "0"]),
         (
             "createReconciliation",

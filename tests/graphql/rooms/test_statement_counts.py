@@ -40,6 +40,7 @@ EXEMPT = {
 }
 ROOTS = {  # fields of Query that give a list, and who counts them
     "playgrounds": "START",
+    "udfs": "test_a_list_of_udfs_costs_the_same_for_many_as_for_few",
     "nodes": "test_nodes_cost_the_same_for_many_ids_as_for_few",
     "connections": "asks engines, and the database nothing",
 }
@@ -157,6 +158,21 @@ async def asked(bench: Workbench, statements: Statements, case: Case) -> tuple[i
     )
     assert "errors" not in answer, (case.name, answer)
     return len(statements.texts), EXECUTOR.encode(answer).count(f'"__typename":"{case.type}"'.encode())
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_list_of_udfs_costs_the_same_for_many_as_for_few(site: Site) -> None:
+    statements = Statements(site.bench)
+    counts = []
+    for _ in range(2):
+        await grow(site.bench, playgrounds=2, runs=0, tasks=2)
+        count, value = await statements.of(
+            site.owner, "{ udfs { nodes { id usedBy { id playground { id } udfs { id } } } } }"
+        )
+        counts.append((count, len(value["nodes"])))
+    assert all(node["usedBy"][0]["udfs"] for node in value["nodes"])
+    assert counts[0][0] == counts[1][0] <= 6, statements.texts
+    assert counts[0][1] < counts[1][1]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
