@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.java import functions_jar
 from tests.support.mariadb import MariaDB, prepared_data
 from tests.support.moto import forget, moto_server
 from tests.support.processes import Reaper
 from tests.support.redis import RedisServer
+from tests.support.spark import SparkServer
 from tests.support.workbench import (
     Workbench,
     copied,
@@ -60,6 +62,21 @@ def moto_url() -> Iterator[str]:
 def moto(moto_url: str) -> str:
     forget(moto_url)
     return moto_url
+
+
+@pytest.fixture(scope="session")
+def spark_server(reaper: Reaper) -> Iterator[SparkServer]:
+    """A private Spark, by Spark Connect at `connect_url` and by HiveServer2's protocol at `hive_port`."""
+    server = SparkServer(reaper=reaper)
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def udf_jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A JAR with a function for Hive and one for Spark, by the names in tests.support.java."""
+    return functions_jar(tmp_path_factory.mktemp("functions"))
 
 
 @pytest.fixture(scope="session")

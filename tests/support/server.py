@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,11 +20,15 @@ class PrivateServer(ABC):
         self.folder = Path(tempfile.mkdtemp(prefix=f"dp-{name}-"))
         reaper.remove_at_end(self.folder)
         self.port = free_port()
-        self.process = ManagedProcess(self.command(), log=self.folder / "log", reaper=reaper)
+        self.process = ManagedProcess(self.command(), log=self.folder / "log", reaper=reaper, env=self.env())
 
     @abstractmethod
     def command(self) -> Sequence[str | Path]:
         """The program and its arguments."""
+
+    def env(self) -> Mapping[str, str] | None:
+        """The program's environment; None where it is that of the tests."""
+        return None
 
     def start(self) -> None:
         self.process.start()

@@ -1,12 +1,18 @@
 """The tests' own servers are real, separate, and survive what a test does to them."""
 
+import socket
+from pathlib import Path
+
 import redis.asyncio
+from pyspark.sql import SparkSession
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.settings import Settings
+from tests.support.java import HIVE_FUNCTION, SPARK_FUNCTION
 from tests.support.mariadb import MariaDB
 from tests.support.redis import RedisServer
+from tests.support.spark import SparkServer
 
 
 async def scalar(url: str, query: str) -> object:
@@ -72,3 +78,17 @@ async def test_redis_loses_everything_when_it_is_flushed_or_stopped(redis_server
 
     async with redis.asyncio.from_url(redis_server.url) as client:
         assert await client.get("k") is None
+
+
+def test_spark_speaks_both_protocols_and_runs_compiled_functions(spark_server: SparkServer, udf_jar: Path):
+    spark = SparkSession.builder.remote(spark_server.connect_url).create()
+    try:
+        spark.sql(f"CREATE TEMPORARY FUNCTION shout AS '{HIVE_FUNCTION}' USING JAR '{udf_jar}'")
+        spark.udf.registerJavaFunction("plus_one", SPARK_FUNCTION, "bigint")
+        row = spark.sql("SELECT shout('spark') AS word, plus_one(41L) AS answer").first()
+    finally:
+        spark.stop()
+
+    assert row is not None
+    assert row.asDict() == {"word": "SPARK!", "answer": 42}
+    socket.create_connection((spark_server.host, spark_server.hive_port), timeout=5).close()
