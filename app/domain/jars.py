@@ -75,9 +75,8 @@ def function_class(file: BinaryIO, class_name: str) -> FunctionClass:
     _check_directory(file)
     try:
         with zipfile.ZipFile(file) as archive:
-            jar = _Jar(archive)
-            return jar.function(class_name)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, UnicodeDecodeError, struct.error) as error:
+            return _Jar(archive).function(class_name)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError, struct.error) as error:
         raise _no_jar(f"its archive is damaged ({error})") from error
 
 
@@ -131,6 +130,8 @@ class _Jar:
         entry = self._classes[name]
         if entry.flag_bits & _ENCRYPTED:
             raise _no_jar(f"its entry {entry.filename} is encrypted")
+        if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise _no_jar(f"its entry {entry.filename} is packed in a way that Java does not know")
         if entry.file_size > MAX_CLASS_BYTES:
             raise _no_jar(f"its entry {entry.filename} is larger than a class can be")
         try:

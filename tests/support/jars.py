@@ -34,9 +34,9 @@ def class_file(
 def jar(entries: Mapping[str, bytes]) -> bytes:
     """An archive; the same entries always give the same bytes."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w") as archive:
         for name, content in {"META-INF/MANIFEST.MF": b"Manifest-Version: 1.0\n", **entries}.items():
-            archive.writestr(zipfile.ZipInfo(name, (2026, 1, 5, 0, 0, 0)), content)
+            archive.writestr(zipfile.ZipInfo(name, (2026, 1, 5, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 
