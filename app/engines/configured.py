@@ -9,6 +9,7 @@ from app.engines.embedded.catalogue import Catalogue
 from app.engines.embedded.engine import EmbeddedSqlEngine
 from app.engines.embedded.pyspark import EmbeddedPysparkEngine
 from app.engines.embedded.registered import RegisteredTable, TableFormat
+from app.engines.mysql.connections import Validation
 from app.engines.mysql.engine import MysqlEngine
 from app.settings import MysqlConnectionSettings, Settings
 
@@ -80,6 +81,12 @@ def _mysql(name: str, server: MysqlConnectionSettings, settings: Settings) -> My
         max_wait=server.max_wait_for_connection,
         max_idle=server.min_idle_time,
         max_age=server.max_connection_age,
+        validation=Validation(
+            query=server.validation_query,
+            timeout=server.validation_query_timeout,
+            on_borrow=server.check_connection_on_borrow,
+            on_return=server.check_connection_on_return,
+        ),
         read_only=not server.allow_writes,
         forbidden=None if metadata.is_sqlite else (metadata.host or "", metadata.port or 3306, metadata.database or ""),
     )

@@ -48,6 +48,19 @@ class MysqlAddress:
         return f"MysqlAddress({self.user}@{self.host}:{self.port}/{self.database or ''})"  # no password in any log
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Validation:
+    """The statement that tells whether a connection is good, and when it is asked.
+
+    A connection that does not answer within `timeout`, as one through a firewall that has forgotten it, is no good.
+    """
+
+    query: str = "SELECT 1"
+    timeout: timedelta = timedelta(seconds=3)
+    on_borrow: bool = True
+    on_return: bool = True
+
+
 class MysqlConnections:
     """At most `max_size` connections; idle ones are kept, above `min_size` only for `max_idle`."""
 
@@ -60,6 +73,7 @@ class MysqlConnections:
         max_wait: timedelta,
         max_idle: timedelta,
         max_age: timedelta,
+        validation: Validation,
     ) -> None:
         self._address = address
         self._min_size = min_size
@@ -67,6 +81,7 @@ class MysqlConnections:
         self._max_size = max_size
         self._max_idle = max_idle.total_seconds()
         self._max_age = max_age.total_seconds()
+        self._validation = validation
         self._places = asyncio.Semaphore(max_size)
         self._idle: deque[_Idle] = deque()  # the latest used at the right end
         self._born: dict[int, float] = {}
@@ -98,10 +113,13 @@ class MysqlConnections:
         kept = False
         try:
             if reusable and connection.connected and loop.time() - born < self._max_age:
-                await _reset(connection, self._address.database)
+                async with asyncio.timeout(self._validation.timeout.total_seconds()):
+                    await _reset(connection, self._address.database)
+                    if self._validation.on_return:
+                        await _ask(connection, self._validation.query)
                 self._idle.append(_Idle(connection=connection, born=born, since=loop.time()))
                 kept = True
-        except (MySQLError, OSError):
+        except (MySQLError, OSError):  # of which TimeoutError is one
             pass  # a server or proxy that cannot reset: a new connection next time
         finally:
             if not kept:
@@ -146,12 +164,14 @@ class MysqlConnections:
             good = False
             try:
                 if loop.time() - idle.born < self._max_age:
-                    await idle.connection.ping(reconnect=False)
+                    if self._validation.on_borrow:
+                        async with asyncio.timeout(self._validation.timeout.total_seconds()):
+                            await _ask(idle.connection, self._validation.query)
                     good = True
                     self._born[id(idle.connection)] = idle.born
                     return idle.connection
             except (MySQLError, OSError):
-                pass  # closed by the server meanwhile: the next one, or a new one
+                pass  # closed by the server meanwhile, or silent: the next one, or a new one
             finally:
                 if not good:
                     idle.connection.close()
@@ -201,6 +221,12 @@ class _Idle:
     connection: Any
     born: float
     since: float
+
+
+async def _ask(connection: Any, query: str) -> None:
+    cursor = connection.cursor()
+    await cursor.execute(query)
+    await cursor.fetchall()
 
 
 async def _reset(connection: Any, database: str | None) -> None:

@@ -23,7 +23,7 @@ from app.engines.base import (
     WorkState,
 )
 from app.engines.mysql.catalogue import columns_of
-from app.engines.mysql.connections import MysqlAddress, MysqlConnections
+from app.engines.mysql.connections import MysqlAddress, MysqlConnections, Validation
 from app.engines.mysql.errors import engine_error
 from app.engines.mysql.guard import Metadata, StatementGuard, same_server
 from app.engines.mysql.job import MysqlJob
@@ -57,6 +57,7 @@ class MysqlEngine:
         max_wait: timedelta = timedelta(seconds=30),
         max_idle: timedelta = timedelta(minutes=10),
         max_age: timedelta = timedelta(minutes=30),
+        validation: Validation = Validation(),  # noqa: B008 - it is frozen
         read_only: bool = True,
         forbidden: tuple[str, int, str] | None = None,
     ) -> None:
@@ -73,6 +74,7 @@ class MysqlEngine:
             max_wait=max_wait,
             max_idle=max_idle,
             max_age=max_age,
+            validation=validation,
         )
         self._read_only = read_only
         self._forbidden = (

@@ -10,8 +10,10 @@ import pytest
 from pydantic import SecretStr
 
 from app.engines.base import EngineError, TerminalEngineError, TransientEngineError, WorkState
+from app.engines.mysql.connections import Validation
 from tests.engines.mysql.driving import engine_for
 from tests.support.mariadb import MariaDB
+from tests.support.proxy import Proxy
 
 LONG = "SELECT COUNT(*) FROM seq_1_to_1000000 a, seq_1_to_1000000 b"
 ENDLESS_ROWS = "SELECT * FROM seq_1_to_100000000"
@@ -217,3 +219,25 @@ async def test_rows_wait_in_the_server_and_not_in_this_process(reader):
 
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+async def test_an_idle_connection_that_fell_silent_is_replaced_after_the_validation_timeout(mariadb, tmp_path):
+    validation = Validation(query="SELECT 1 AS are_you_there", timeout=timedelta(seconds=0.2))
+    with Proxy(upstream_port=mariadb.port) as proxy:
+        async with engine_for(mariadb, tmp_path, port=proxy.port, validation=validation) as driver:
+            assert (await driver.run("SELECT 1")).rows == [["1"]]
+            connections = driver.engine._connections
+            asked = len(connections._idle)
+            with proxy.blackhole():
+                assert await connections._used() is None
+            assert (asked, len(connections._idle)) == (1, 0)
+            assert (await driver.run("SELECT 2")).rows == [["2"]]
+
+
+async def test_a_connection_is_asked_as_the_settings_say(mariadb, tmp_path):
+    broken = "SELECT no_such_column"
+    for on_borrow, on_return, kept in [(False, False, True), (True, False, False), (False, True, False)]:
+        validation = Validation(query=broken, on_borrow=on_borrow, on_return=on_return)
+        async with engine_for(mariadb, tmp_path, max_size=1, validation=validation) as driver:
+            first = (await driver.run("SELECT CONNECTION_ID()")).rows
+            assert ((await driver.run("SELECT CONNECTION_ID()")).rows == first) is kept
