@@ -84,15 +84,7 @@ class MariaDB(PrivateServer):
     def execute(self, sql: str, *, database: str = "") -> str:
         """Run SQL by the command line's client, aside from every driver; what it prints, tab-separated."""
         done = subprocess.run(
-            [
-                program("mariadb"),
-                "--no-defaults",
-                f"--socket={self._socket}",
-                f"--user={self.user}",
-                "--batch",
-                "--default-character-set=utf8mb4",
-                database,
-            ],
+            [*self._client("--batch"), database],
             input=sql,
             env={**os.environ, "MYSQL_PWD": self.password},
             capture_output=True,
@@ -102,6 +94,15 @@ class MariaDB(PrivateServer):
         if done.returncode:
             raise AssertionError(f"MariaDB refused {sql[:200]!r}: {done.stderr}")
         return done.stdout
+
+    def batch_command(self, sql: str, *, database: str) -> list[str]:
+        """The same client, which writes the rows of one query to its standard output as they come."""
+        # Not by the environment: it is run by others. The server is a test's own, and so is the password.
+        return [*self._client("--batch", "--quick", f"--password={self.password}"), f"--execute={sql}", database]
+
+    def _client(self, *options: str) -> list[str]:
+        place = (f"--socket={self._socket}", f"--user={self.user}", "--default-character-set=utf8mb4")
+        return [program("mariadb"), "--no-defaults", *options, *place]
 
 
 def prepared_data(cache: Path) -> Path:
