@@ -7,7 +7,7 @@ of a table with one column.
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,9 @@ from app.domain.errors import InvalidError
 
 # Characters that numbers, dates and base64 are made of: with one of these as delimiter such cells would fall apart.
 _PART_OF_VALUES = "+-./:=_"
+_FEW = 8  # rows that are not worth turning around
+_MARK = "\x1f"
+_QUOTED = ('"', "\n", "\r", f"{_MARK}{_MARK}", f"{_MARK} ", f" {_MARK}")
 
 
 def check_delimiter(delimiter: str) -> None:
@@ -53,9 +56,16 @@ class RecordCounter:
         self._quoted ^= not len(parts) % 2
 
 
-def encode_rows(rows: Iterable[Sequence[Any]], delimiter: str) -> bytes:
-    """The CSV text of `rows`, each ended by a newline; a lone surrogate, which UTF-8 cannot hold, becomes "?"."""
-    text = "".join([delimiter.join([encode_cell(cell, delimiter) for cell in row]) + "\n" for row in rows])
+def encode_rows(rows: Sequence[Sequence[Any]], delimiter: str) -> bytes:
+    """The CSV text of `rows`, each ended by a newline; a lone surrogate, which UTF-8 cannot hold, becomes "?".
+
+    Rows are as long as the first. Columns are encoded whole where their cells are of one type: a fifth of the time.
+    """
+    if len(rows) < _FEW or not rows[0]:
+        text = "".join([delimiter.join([encode_cell(cell, delimiter) for cell in row]) + "\n" for row in rows])
+    else:
+        columns = [_encode_column(cells, delimiter) for cells in zip(*rows, strict=True)]
+        text = "\n".join(map(delimiter.join, zip(*columns, strict=True))) + "\n"
     return text.encode(errors="replace")
 
 
@@ -109,16 +119,37 @@ def quote(text: str, delimiter: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
+def _encode_column(cells: Sequence[Any], delimiter: str) -> Sequence[str]:
+    types = set(map(type, cells))
+    nullable = type(None) in types
+    types.discard(type(None))
+    if len(types) != 1:
+        return [encode_cell(cell, delimiter) for cell in cells]
+    (kind,) = types
+    if kind is str:
+        return _encode_texts(cells, delimiter, nullable=nullable)
+    plain = _NEVER_QUOTED.get(kind)
+    if plain is None:
+        return [encode_cell(cell, delimiter) for cell in cells]
+    return ["" if cell is None else plain(cell) for cell in cells] if nullable else list(map(plain, cells))
+
+
+def _encode_texts(cells: Sequence[str | None], delimiter: str, *, nullable: bool) -> Sequence[str]:
+    """The texts themselves where a look at all of them in one piece finds nothing to be quoted."""
+    texts = [cell for cell in cells if cell is not None] if nullable else cells
+    # Every text stands between two marks, and a mark within a text makes one more.
+    piece = f"{_MARK}{_MARK.join(texts)}{_MARK}"  # type: ignore[arg-type]  # no None is left
+    if piece.count(_MARK) != len(texts) + 1 or any(sign in piece for sign in (delimiter, *_QUOTED)):
+        return ["" if cell is None else quote(cell, delimiter) for cell in cells]
+    return ["" if cell is None else cell for cell in cells] if nullable else cells  # type: ignore[return-value]  # as above
+
+
 def _bool(value: bool) -> str:
     return "true" if value else "false"
 
 
 def _decimal(value: Decimal) -> str:
     return format(value, "f") if value.is_finite() else str(value)
-
-
-def _datetime(value: datetime) -> str:
-    return value.isoformat(sep=" ")
 
 
 def _bytes(value: bytes) -> str:
@@ -139,7 +170,7 @@ _NEVER_QUOTED: Mapping[type, Callable[[Any], str]] = {
     int: int.__repr__,
     float: float.__repr__,
     Decimal: _decimal,
-    datetime: _datetime,
+    datetime: str,  # ISO 8601 with a blank
     date: date.isoformat,
     time: time.isoformat,
     timedelta: _duration,

@@ -12,16 +12,18 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 from app.domain.tasks import TaskType
 from app.engines.base import WorkState
 from app.engines.mysql.engine import MysqlEngine
 from tests.engines.driving import Driver
+from tests.benchmarks.usage import peak_mb
 from tests.support.mariadb import MariaDB, prepared_data
 from tests.support.processes import Reaper
 
+SAMPLE_SECONDS = 0.01
 OURS, CLIENT = "Data Phantom", "mariadb --batch"
 QUERY = "SELECT * FROM sales"
 TABLE = """
@@ -69,14 +71,17 @@ def main(options: argparse.Namespace) -> dict[str, Any]:
 def measured(command: list[str], target: Path) -> tuple[float, float, float]:
     """Seconds, CPU seconds and peak memory in MB of a process that writes to the target."""
     begin = perf_counter()
+    peak = 0.0
     with target.open("wb") as file:
         process = subprocess.Popen(command, stdout=file)
-        _, status, usage = os.wait4(process.pid, 0)
-    seconds = perf_counter() - begin
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            peak = peak_mb(process.pid) or peak  # not by ru_maxrss, which begins with what this process has
+            sleep(SAMPLE_SECONDS)
+    seconds, (_, status, usage) = perf_counter() - begin, ended
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise AssertionError(f"{command[0]} ended with {process.returncode}")
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
+    return seconds, usage.ru_utime + usage.ru_stime, peak
 
 
 def row(count: int, runs: list[tuple[float, float, float]]) -> dict[str, float]:

@@ -38,6 +38,14 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def peak_mb(pid: int) -> float:
+    """The most memory that the program of one process has had so far; 0 where it has ended."""
+    with suppress(OSError, StopIteration):
+        lines = (PROC / str(pid) / "status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024 / _MB
+    return 0.0
+
+
 def _memory_bytes(pid: int) -> int:
     with suppress(OSError, StopIteration):
         lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()

@@ -28,7 +28,7 @@ def write_result(result: object, path: Path) -> tuple[list[dict[str, str]], int]
         for table in tables:
             row_count += table.num_rows
             for batch in table.to_batches(max_chunksize=5_000):
-                file.write(encode_rows(zip(*map(_cells, batch.columns), strict=True), _DELIMITER))
+                file.write(encode_rows(list(zip(*map(_cells, batch.columns), strict=True)), _DELIMITER))
     return columns, row_count
 
 

@@ -30,7 +30,12 @@ def _bits(value: bytes) -> int:
     return int.from_bytes(value)
 
 
-_CONVERSIONS: Mapping[Any, Callable[..., Any]] = {**conversions, BIT: _bits}
+# Values stay the texts that the server sends: the very digits, dates that no Python type can hold, and half the time.
+# What remains of asyncmy's own conversions, those whose keys are types, are for the parameters of statements.
+_CONVERSIONS: Mapping[Any, Callable[..., Any]] = {
+    **{key: convert for key, convert in conversions.items() if isinstance(key, type)},
+    BIT: _bits,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
