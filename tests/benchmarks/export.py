@@ -18,8 +18,8 @@ from typing import Any
 from app.domain.tasks import TaskType
 from app.engines.base import WorkState
 from app.engines.mysql.engine import MysqlEngine
-from tests.engines.driving import Driver
 from tests.benchmarks.usage import peak_mb
+from tests.engines.driving import Driver
 from tests.support.mariadb import MariaDB, prepared_data
 from tests.support.processes import Reaper
 
