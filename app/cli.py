@@ -24,6 +24,7 @@ from app.start import DataFolderError, StartOptions, start_all
 from app.store.database import Database
 from app.store.migration import MetadataUnreachableError, MigrationLockError
 from app.store.migration import migrate as migrate_engine
+from app.udf_commands import udf
 from app.web.server import ServerStartError
 
 DEFAULT_DATA_DIR = Path(".data-phantom")
@@ -36,6 +37,7 @@ cli = typer.Typer(
 )
 config = typer.Typer(help="The settings.", no_args_is_help=True)
 cli.add_typer(config, name="config")
+cli.add_typer(udf, name="udf")
 
 ConfigFile = Annotated[
     Path | None,
