@@ -8,6 +8,7 @@ import pytest
 from tests.support.java import functions_jar
 from tests.support.mariadb import MariaDB, prepared_data
 from tests.support.moto import forget, moto_server
+from tests.support.presto import PrestoServer
 from tests.support.processes import Reaper
 from tests.support.redis import RedisServer
 from tests.support.spark import SparkServer
@@ -77,6 +78,15 @@ def spark_server(reaper: Reaper) -> Iterator[SparkServer]:
 def udf_jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A JAR with a function for Hive and one for Spark, by the names in tests.support.java."""
     return functions_jar(tmp_path_factory.mktemp("functions"))
+
+
+@pytest.fixture(scope="session")
+def presto_server() -> Iterator[PrestoServer]:
+    """A server of Presto's and Trino's protocol over DuckDB."""
+    server = PrestoServer()
+    server.start()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -105,13 +105,15 @@ class EngineLogLine:
 class Poll:
     """What has become of the work: `log` has the lines since the last poll, `error` is set when it FAILED.
 
-    `progress` is between 0 and 1, as the engine itself tells it; None where it cannot.
+    `progress` is between 0 and 1, as the engine itself tells it; None where it cannot. `handle` is the work's name from
+    now on where that has changed: who polls again has stored it, so that another process is not left with an old one.
     """
 
     state: WorkState
     error: EngineError | None = None
     progress: float | None = None
     log: Sequence[EngineLogLine] = field(default=())
+    handle: Handle | None = None
 
 
 class OutputSink(Protocol):
@@ -153,7 +155,7 @@ class Engine(Protocol):
     capacity: int | None
 
     async def submit(self, work: Work) -> Handle:
-        """Start the work and return at once.
+        """Start the work and return at once; an engine may begin at the first poll, once the handle is kept.
 
         Raises: TransientEngineError, TerminalEngineError.
         """

@@ -11,6 +11,7 @@ from app.engines.embedded.pyspark import EmbeddedPysparkEngine
 from app.engines.embedded.registered import RegisteredTable, TableFormat
 from app.engines.mysql.connections import Validation
 from app.engines.mysql.engine import MysqlEngine
+from app.engines.presto.configured import presto_engines
 from app.settings import MysqlConnectionSettings, Settings
 
 SQL_TYPES = frozenset({TaskType.HIVE, TaskType.PRESTO, TaskType.SPARK_SQL, TaskType.MYSQL})
@@ -21,6 +22,7 @@ def configured_engines(settings: Settings, *, tables: Mapping[str, RegisteredTab
     engines: list[Engine] = [
         _mysql(name, server, settings) for name, server in settings.connector.mysql_servers.items()
     ]
+    engines += presto_engines(settings.connector)
     if settings.embedded_engine.enabled:
         spoken = {type_ for engine in engines for type_ in engine.types}
         engines += _embedded(settings, SQL_TYPES - spoken, tables)

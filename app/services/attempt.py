@@ -108,6 +108,9 @@ class AttemptRunner:
         while True:
             poll = await engine.poll(handle, wait=POLL_WAIT)
             held.take_over(poll.log)
+            if poll.handle is not None:
+                handle = held.handle = poll.handle
+                held.handle_to_store = handle if handle.durable else None
             match poll.state:
                 case WorkState.SUCCEEDED:
                     return

@@ -10,6 +10,7 @@ from app.settings.graphql import GraphqlSettings
 from app.settings.jwt import JwtSettings
 from app.settings.log import LogFormat, LogLevel, LogSettings
 from app.settings.outputs import OutputsSettings
+from app.settings.presto import PrestoConnectionSettings
 from app.settings.reconciliation import ReconciliationSettings
 from app.settings.redis import RedisSettings
 from app.settings.server import HttpConnectorSettings, ServerSettings
@@ -33,6 +34,7 @@ __all__ = [
     "MetaStoreSettings",
     "MysqlConnectionSettings",
     "OutputsSettings",
+    "PrestoConnectionSettings",
     "ReconciliationSettings",
     "RedisSettings",
     "ServerSettings",

@@ -1,17 +1,20 @@
-"""The engines that live elsewhere: an EMR cluster, and the MySQL and MariaDB servers by their names."""
+"""The engines that live elsewhere: an EMR cluster, and the servers of each kind by their names."""
 
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from app.settings.aws_emr import AwsEmrSettings
 from app.settings.database import DatabaseSettings
 from app.settings.location import Location
 from app.settings.permitted import Permitted
-from app.settings.section import Section
+from app.settings.presto import PrestoConnectionSettings
+from app.settings.section import Section, cross_fault
 
 DEFAULT_MYSQL = "mysql"
+DEFAULT_PRESTO = "presto"
+DEFAULT_TRINO = "trino"
 
 
 class MysqlConnectionSettings(DatabaseSettings):
@@ -31,7 +34,7 @@ class MysqlConnectionSettings(DatabaseSettings):
 ConnectionName = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$"),
-    Permitted("a name of a-z, 0-9, _ and -, other than mysql"),
+    Permitted("a name of a-z, 0-9, _ and -, other than that of the kind itself"),
 ]
 
 
@@ -39,6 +42,10 @@ class ConnectorSettings(Section):
     aws_emr: AwsEmrSettings | None = None
     mysql: MysqlConnectionSettings | None = None
     mysql_connections: dict[ConnectionName, MysqlConnectionSettings] = Field(default_factory=dict)
+    presto: PrestoConnectionSettings | None = None
+    presto_connections: dict[ConnectionName, PrestoConnectionSettings] = Field(default_factory=dict)
+    trino: PrestoConnectionSettings | None = None
+    trino_connections: dict[ConnectionName, PrestoConnectionSettings] = Field(default_factory=dict)
 
     @field_validator("mysql_connections")
     @classmethod
@@ -57,3 +64,25 @@ class ConnectorSettings(Section):
         """Every configured server by the name that a task's `connection` gives; `mysql` is the default one."""
         named = {DEFAULT_MYSQL: self.mysql} if self.mysql else {}
         return {name: server for name, server in (named | self.mysql_connections).items() if not server.is_placeholder}
+
+    @property
+    def presto_servers(self) -> Mapping[str, PrestoConnectionSettings]:
+        """Every configured Presto server by the name that a task's `connection` gives."""
+        return ({DEFAULT_PRESTO: self.presto} if self.presto else {}) | self.presto_connections
+
+    @property
+    def trino_servers(self) -> Mapping[str, PrestoConnectionSettings]:
+        """Every configured Trino server by the name that a task's `connection` gives."""
+        return ({DEFAULT_TRINO: self.trino} if self.trino else {}) | self.trino_connections
+
+    @model_validator(mode="after")
+    def _names_of_presto_tasks_are_one_s(self) -> "ConnectorSettings":
+        """PRESTO tasks run on either, so a name must tell which."""
+        for key, taken in (
+            ("presto_connections", {DEFAULT_PRESTO, DEFAULT_TRINO}),
+            ("trino_connections", {DEFAULT_PRESTO, DEFAULT_TRINO, *self.presto_connections}),
+        ):
+            for name in getattr(self, key):
+                if name in taken:
+                    raise cross_fault(key, f"the name {name} is another connection's; give this one another name")
+        return self

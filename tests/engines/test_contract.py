@@ -14,8 +14,9 @@ from app.engines.registry import EngineRegistry
 from tests.engines.contract import AWKWARD, MANY, Candidate
 from tests.engines.embedded.candidate import embedded_sql, pyspark
 from tests.engines.mysql.candidate import mysql
+from tests.engines.presto.candidate import presto
 
-CANDIDATES = [embedded_sql, mysql, pyspark]
+CANDIDATES = [embedded_sql, mysql, presto, pyspark]
 
 
 @pytest.fixture(scope="module", params=CANDIDATES, ids=lambda make: make.__name__)
@@ -39,8 +40,8 @@ async def test_labels_values_and_types_come_through(candidate):
     ended = await candidate.driver.run(candidate.queries["values"])
     assert ended.labels == ["Id", "nothing", "blank", "Läbel", "price"]
     assert ended.rows == [["1", None, "", "é🙂", "2.50"]]
-    assert ended.types[0] in {"INT", "INTEGER", "BIGINT"}
-    assert ended.types[4].replace(" ", "") == "DECIMAL(3,2)"
+    assert ended.types[0].upper() in {"INT", "INTEGER", "BIGINT"}
+    assert ended.types[4].replace(" ", "").upper() == "DECIMAL(3,2)"
 
 
 async def test_null_is_written_unquoted_and_the_empty_string_quoted(candidate):
@@ -101,6 +102,7 @@ async def endless(candidate: Candidate) -> AsyncIterator[Handle]:
 async def test_cancel_ends_the_work_in_the_engine_within_seconds(candidate):
     driver = candidate.driver
     async with endless(candidate) as handle:
+        await driver.engine.poll(handle, wait=timedelta(0))
         await asyncio.sleep(candidate.begins_after)
         assert (await driver.engine.poll(handle, wait=timedelta(0))).state is WorkState.RUNNING
         assert not await candidate.gone()
