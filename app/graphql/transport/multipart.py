@@ -14,6 +14,7 @@ from app.graphql.transport.requests import BadRequestError, GraphQLRequest, grap
 
 # A browser sends a multipart form across origins without asking first; a header of its own makes it ask.
 PREFLIGHT_HEADERS = ("graphql-require-preflight", "apollo-require-preflight", "x-requested-with")
+MAX_FIELDS = 10
 MAX_PATHS_PER_FILE = 10
 MAX_INDEX_DIGITS = 5
 MAX_LENGTH_DIGITS = 18
@@ -32,6 +33,36 @@ class UploadLimits:
 
 class _BodyTooLargeError(MultiPartException):
     """Raised inside the form parser, which closes its files and lets it through."""
+
+
+class _FormParser(MultiPartParser):
+    """Takes no more than the limits say, and nothing that was cut off.
+
+    What goes wrong is raised inside the stream that it reads: there it closes the files that it has begun.
+    """
+
+    def __init__(self, request: Request, limits: UploadLimits) -> None:
+        super().__init__(
+            request.headers,
+            self._bounded(request, limits.max_body_bytes),
+            max_files=limits.max_files,
+            max_fields=MAX_FIELDS,
+            max_part_size=limits.max_operations_bytes,
+        )
+        self._complete = False
+
+    def on_end(self) -> None:
+        self._complete = True
+
+    async def _bounded(self, request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
+        received = 0
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > max_bytes:
+                raise _BodyTooLargeError("too large")
+            yield chunk
+        if not self._complete:
+            raise MultiPartException("It was cut off before its last boundary.")
 
 
 class Upload:
@@ -53,15 +84,8 @@ async def read_upload(request: Request, *, limits: UploadLimits) -> Upload:
             status=HTTPStatus.FORBIDDEN,
             code=TransportCode.FORBIDDEN,
         )
-    parser = MultiPartParser(
-        request.headers,
-        _bounded(request, limits.max_body_bytes),
-        max_files=limits.max_files,
-        max_fields=10,
-        max_part_size=limits.max_operations_bytes,
-    )
     try:
-        form = await parser.parse()
+        form = await _FormParser(request, limits).parse()
     except _BodyTooLargeError as error:
         raise too_large(request, limits.max_body_bytes) from error
     except MultiPartException as error:
@@ -93,15 +117,6 @@ def declared_bytes(request: Request) -> int:
     """Reads Content-Length; 0 where there is none."""
     declared = request.headers.get("content-length", "")
     return int(declared[:MAX_LENGTH_DIGITS]) if declared.isascii() and declared.isdigit() else 0
-
-
-async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    received = 0
-    async for chunk in request.stream():
-        received += len(chunk)
-        if received > max_bytes:
-            raise _BodyTooLargeError("too large")
-        yield chunk
 
 
 def _request_of(form: FormData) -> GraphQLRequest:

@@ -106,6 +106,47 @@ async def test_too_many_files_are_refused(start_site):
     assert "Too many files" in response.json()["errors"][0]["message"]
 
 
+WHOLE = (
+    b'--b\r\nContent-Disposition: form-data; name="operations"\r\n\r\n'
+    + json.dumps(ONE).encode()
+    + b'\r\n--b\r\nContent-Disposition: form-data; name="map"\r\n\r\n{"0": ["variables.file"]}'
+    + b'\r\n--b\r\nContent-Disposition: form-data; name="0"; filename="a.txt"\r\n\r\nthe content\r\n--b--\r\n'
+)
+
+
+async def test_a_form_that_is_cut_off_anywhere_is_400_and_leaves_no_file_open(site):
+    headers = {"content-type": "multipart/form-data; boundary=b", **PREFLIGHT}
+    response = await site.http.post(site.url, content=WHOLE, headers=headers)
+    assert response.json() == {"data": {"readFile": "the content"}}
+    for size in range(0, len(WHOLE) - 4, 5):
+        response = await site.http.post(site.url, content=WHOLE[:size], headers=headers)
+        assert response.status_code == 400, size
+    assert site.log.events == []
+
+
+async def test_a_form_that_is_damaged_anywhere_is_no_fault_of_the_servers(site):
+    headers = {"content-type": "multipart/form-data; boundary=b", **PREFLIGHT}
+    content = range(WHOLE.index(b"the content"), WHOLE.index(b"\r\n--b--"))  # which the toy wants to be text
+    for place in set(range(0, len(WHOLE), 3)) - set(content):
+        damaged = bytearray(WHOLE)
+        damaged[place] ^= 0x95
+        response = await site.http.post(site.url, content=bytes(damaged), headers=headers)
+        assert response.status_code < 500, place
+    assert site.log.events == []
+
+
+async def test_a_client_that_hangs_up_in_the_middle_of_a_file_leaves_none_open(site):
+    async def half():
+        yield WHOLE[:-20]
+        raise ConnectionError
+
+    headers = {"content-type": "multipart/form-data; boundary=b", **PREFLIGHT}
+    with pytest.raises(ConnectionError):
+        await site.http.post(site.url, content=half(), headers=headers)
+    assert (await upload(site, ONE, {"0": ["variables.file"]}, FILE)).status_code == 200
+    assert site.log.events == []
+
+
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
