@@ -11,7 +11,7 @@ from app.messaging.bell import Bell
 from app.messaging.delivery import Delivery
 from app.messaging.queue import JobQueue
 from app.outputs.base import OutputStore
-from app.outputs.local import LocalOutputStore
+from app.outputs.configured import configured_outputs
 from app.services.accounts import AccountService
 from app.services.backfills import BackfillService
 from app.services.downloads import DownloadService
@@ -87,7 +87,7 @@ async def open_process(
         max_age=store.max_connection_age,
         check_on_borrow=store.check_connection_on_borrow,
     )
-    outputs = LocalOutputStore(root=settings.outputs.directory)
+    outputs = configured_outputs(settings)
     jar_files = JarFiles(outputs=outputs, folder=settings.udfs.cache_directory)
     engines = EngineRegistry(engines=configured_engines(settings, tables=tables or {}))
     await bell.start()
@@ -107,6 +107,7 @@ async def open_process(
         )
     finally:
         await engines.close()
+        await outputs.close()
         await delivery.close()
         await bell.close()
         await queue.close()
@@ -148,6 +149,8 @@ def _services(
         run_feeds=RunFeeds(database=database, feeds=feeds),
         reconciliations=ReconciliationService(database=database, feeds=feeds),
         downloads=DownloadService(secret_key=secret, public_url=settings.web.public_url),
-        health=HealthService(database=database, bell=bell, engines=engines, lease=settings.worker.lease),
+        health=HealthService(
+            database=database, bell=bell, engines=engines, outputs=outputs, lease=settings.worker.lease
+        ),
         outputs=outputs,
     )

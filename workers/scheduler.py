@@ -14,6 +14,7 @@ from app.context import ProcessContext
 from app.domain.events import backfill_topic
 from app.domain.identity import new_id, utc_now
 from app.messaging.bell import REDIS_AWAY
+from app.outputs.base import StorageError
 from app.services.discards import DiscardService
 from app.services.healing import HealingService
 from app.services.health import SCHEDULER
@@ -88,7 +89,7 @@ class SchedulerProcess:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         await self._lease.register()
-        await self._outputs.discard_partial(older_than=UNFINISHED)
+        await self._discard_unfinished()
         loops: dict[str, Turn] = {
             "fire": self._fire,
             "sweep": self._sweep,
@@ -154,7 +155,14 @@ class SchedulerProcess:
         if first == self._id:  # one is enough; where two prune, neither harms the other
             await self._retention.prune()
             await self._jars.clear()
+            await self._discard_unfinished()
         return self._prune_interval
+
+    async def _discard_unfinished(self) -> None:
+        try:
+            await self._outputs.discard_partial(older_than=UNFINISHED)
+        except StorageError as error:
+            log.warning("scheduler.unfinished_stays", reason=error.message)
 
     async def _clear(self) -> timedelta:
         await self._discards.clear()

@@ -1,10 +1,11 @@
 """What every output store offers: writing aside and moving into place, reading by ranges, previewing, deleting.
 
 A location is a relative path such as `2026-01-05/<playground>/<run>/<task>/1/output.csv`. Whatever is not a location
-is an InvalidError; a location where nothing lies is a NotFoundError.
+is an InvalidError; a location where nothing lies is a NotFoundError; a store that is away, or refuses what it is asked,
+is a StorageError (where it is a folder, also an OSError).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,24 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+from app.domain.errors import UnavailableError
 from app.domain.outputs import OutputColumn, OutputFormat, StoredOutput
+
+
+class StorageError(UnavailableError):
+    """The store could not do what it was asked; `retriable` where it may be able to in a while."""
+
+    def __init__(self, message: str, *, retriable: bool) -> None:
+        super().__init__(message)
+        self.retriable = retriable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileFacts:
+    """What a store tells of a file; another content has another `version`."""
+
+    size_bytes: int
+    version: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +40,10 @@ class PreviewTable:
     columns: tuple[str, ...]
     rows: list[list[str | None]]
     truncated: bool
+
+
+# Hears, where a copy is made, which share of it there is, again and again; an error that it raises ends the copying.
+Copying = Callable[[float], Awaitable[None]]
 
 
 class StoringSink(Protocol):
@@ -52,7 +74,10 @@ class OutputWriter(Protocol):
     """A file of the platform's own that is being written."""
 
     location: str
-    size_bytes: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Of what was written so far."""
 
     async def write(self, data: bytes) -> None: ...
 
@@ -67,6 +92,7 @@ class OutputStore(Protocol):
         task_run_id: UUID,
         attempt: int,
         delimiter: str = ",",
+        format: OutputFormat = OutputFormat.CSV,
     ) -> AbstractAsyncContextManager[StoringSink]:
         """Write the output of one attempt; it appears, complete, when the context is left without an error."""
 
@@ -76,6 +102,8 @@ class OutputStore(Protocol):
     def stage(self, location: str) -> AbstractAsyncContextManager[Path]:
         """A local path for a thread or process to write a whole artefact to; it appears as with `open_writer`."""
 
+    async def facts(self, location: str) -> FileFacts: ...
+
     async def size(self, location: str) -> int:
         """Bytes."""
 
@@ -83,10 +111,18 @@ class OutputStore(Protocol):
         """The bytes from `offset` on, `length` of them or up to the end; errors come with the first piece."""
 
     def local_path(self, location: str) -> Path | None:
-        """The file itself, for readers that want one; None where the store is not on this machine."""
+        """The file itself; None where the store is not on this machine."""
+
+    def csv_file(
+        self, location: str, *, format: OutputFormat, delimiter: str, copying: Copying
+    ) -> AbstractAsyncContextManager[Path]:
+        """The output as a CSV file of this machine, while the context is open; it may be a copy."""
 
     def uri(self, location: str) -> str | None:
-        """The same file as a cluster can read it, such as `s3://bucket/…`; None where only this machine has it."""
+        """What a cluster reads the file by (s3://…); None where the store is a folder of this machine."""
+
+    async def link(self, location: str, *, filename: str, media_type: str, lifetime: timedelta) -> str | None:
+        """A URL by which anybody gets the file from the store itself; None where it is to go through this process."""
 
     async def preview(self, location: str, *, format: OutputFormat, delimiter: str, limit: int) -> PreviewTable:
         """The first `limit` rows; only the start of the file is read."""
@@ -96,3 +132,8 @@ class OutputStore(Protocol):
 
     async def delete(self, prefix: str) -> None:
         """Remove the file, or the folder with all that is in it; nothing there is no error."""
+
+    async def problem(self) -> str | None:
+        """What keeps the store from being used now, in a sentence."""
+
+    async def close(self) -> None: ...

@@ -1,29 +1,26 @@
 """An output store in a folder of this machine."""
 
 import asyncio
-import errno
-import os
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from threading import Lock
 from time import time
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from uuid import UUID, uuid4
 
-from app.domain.csv_format import RecordCounter, check_delimiter, encode_rows
 from app.domain.errors import InvalidError, NotFoundError
-from app.domain.outputs import OutputColumn, OutputFormat, StoredOutput
-from app.outputs.base import PreviewTable
-from app.outputs.locations import attempt_location, check_location
-from app.outputs.preview import preview_file
+from app.domain.outputs import OutputFormat
+from app.outputs.base import Copying, FileFacts, PreviewTable
+from app.outputs.locations import attempt_location, check_limit, check_location, check_range
+from app.outputs.parquet import write_csv
+from app.outputs.partial import PartialFile, move_into_place, sync
+from app.outputs.preview import preview_csv, preview_parquet
+from app.outputs.scratch import Spool, nameless_file
+from app.outputs.sink import ParquetSink, Sink
 
-MOVE_TRIES = 5
 _READ_BYTES = 256 * 1024
-_HELD_BYTES = 256 * 1024
-_ROWS_AT_ONCE = 5_000  # bounds the text that is held beside the rows themselves
 
 
 class LocalOutputStore:
@@ -43,8 +40,8 @@ class LocalOutputStore:
         task_run_id: UUID,
         attempt: int,
         delimiter: str = ",",
-    ) -> AsyncIterator["LocalSink"]:
-        check_delimiter(delimiter)
+        format: OutputFormat = OutputFormat.CSV,
+    ) -> AsyncIterator[Sink]:
         folder = attempt_location(
             started_at=started_at,
             playground_id=playground_id,
@@ -52,14 +49,15 @@ class LocalOutputStore:
             task_run_id=task_run_id,
             attempt=attempt,
         )
-        location = f"{folder}/output.csv"
-        target = self._path(location)
-        sink = LocalSink(location=location, partial=self._partial / uuid4().hex, delimiter=delimiter)
-        try:
+        async with self._new_sink(folder, delimiter, format).filling() as sink:
             yield sink
-            await asyncio.to_thread(sink.store, target)
-        finally:
-            sink.discard()  # not awaited, so that a cancelled task clears up as well
+
+    def _new_sink(self, folder: str, delimiter: str, format: OutputFormat) -> Sink:
+        if format is OutputFormat.PARQUET:
+            return ParquetSink(folder=folder, spool=Spool(self._partial), stage=self.stage, delimiter=delimiter)
+        location = f"{folder}/output.csv"
+        target = PartialFile(partial=self._partial / uuid4().hex, target=self._path(location))
+        return Sink(location=location, target=target, delimiter=delimiter)
 
     @asynccontextmanager
     async def open_writer(self, location: str) -> AsyncIterator["LocalWriter"]:
@@ -78,12 +76,15 @@ class LocalOutputStore:
         finally:
             partial.unlink(missing_ok=True)  # not awaited, so that a cancelled task clears up as well
 
+    async def facts(self, location: str) -> FileFacts:
+        stat = (await asyncio.to_thread(self._existing, location)).stat()
+        return FileFacts(size_bytes=stat.st_size, version=f"{stat.st_mtime_ns:x}-{stat.st_size:x}")
+
     async def size(self, location: str) -> int:
-        return (await asyncio.to_thread(self._existing, location)).stat().st_size
+        return (await self.facts(location)).size_bytes
 
     async def open(self, location: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        if offset < 0 or (length is not None and length < 0):
-            raise InvalidError("A range of an output starts at 0 or later and is not shorter than 0 bytes.")
+        check_range(offset, length)
         path = await asyncio.to_thread(self._existing, location)
         remaining = length
         with await asyncio.to_thread(path.open, "rb") as file:
@@ -99,14 +100,31 @@ class LocalOutputStore:
     def local_path(self, location: str) -> Path | None:
         return self._existing(location)
 
-    def uri(self, location: str) -> str | None:  # noqa: ARG002 - a cluster reads none of this machine's files
+    @asynccontextmanager
+    async def csv_file(
+        self, location: str, *, format: OutputFormat, delimiter: str, copying: Copying
+    ) -> AsyncIterator[Path]:
+        path = await asyncio.to_thread(self._existing, location)
+        if format is OutputFormat.CSV:
+            yield path
+            return
+        await copying(0.0)
+        with nameless_file(self._partial) as copy:
+            await asyncio.to_thread(write_csv, path, copy, delimiter=delimiter)
+            yield copy
+
+    def uri(self, location: str) -> str | None:
+        check_location(location)
+        return None
+
+    async def link(self, location: str, *, filename: str, media_type: str, lifetime: timedelta) -> str | None:  # noqa: ARG002 - as every store has it
+        check_location(location)
         return None
 
     async def preview(self, location: str, *, format: OutputFormat, delimiter: str, limit: int) -> PreviewTable:
-        if limit < 1:
-            raise InvalidError("A preview shows one row at least.", path=("limit",))
+        check_limit(limit)
         path = await asyncio.to_thread(self._existing, location)
-        return await asyncio.to_thread(preview_file, path, format=format, delimiter=delimiter, limit=limit)
+        return await asyncio.to_thread(_preview, path, format, delimiter=delimiter, limit=limit)
 
     async def delete(self, prefix: str) -> None:
         path = self._path(prefix)
@@ -115,6 +133,13 @@ class LocalOutputStore:
     async def discard_partial(self, *, older_than: timedelta) -> int:
         """Remove what killed processes left unfinished; gives how many files that were."""
         return await asyncio.to_thread(_remove_older, self._partial, time() - older_than.total_seconds())
+
+    async def problem(self) -> str | None:
+        """A folder is made by the first who writes."""
+        return None
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
 
     def _path(self, location: str) -> Path:
         path = self._root / check_location(location)
@@ -133,100 +158,6 @@ class LocalOutputStore:
         return path
 
 
-class LocalSink:
-    """Gathers one attempt's output: the first of its bytes are held, more than a few lie in a partial file."""
-
-    def __init__(self, *, location: str, partial: Path, delimiter: str) -> None:
-        self.delimiter = delimiter
-        self._location = location
-        self._partial = partial
-        self._held = bytearray()
-        self._file: BinaryIO | None = None
-        self._files = Lock()  # a thread may still be writing for a task that was cancelled
-        self._discarded = False
-        self._complete: tuple[tuple[OutputColumn, ...], int] | None = None
-        self._stored: StoredOutput | None = None
-
-    async def write_rows(
-        self, columns: Sequence[OutputColumn], batches: AsyncIterator[Sequence[Sequence[Any]]]
-    ) -> None:
-        row_count = 0
-        if columns:
-            self._held += encode_rows([[column.name for column in columns]], self.delimiter)
-        async for batch in batches:
-            for start in range(0, len(batch), _ROWS_AT_ONCE):
-                await asyncio.to_thread(self._write, batch[start : start + _ROWS_AT_ONCE])
-            row_count += len(batch)
-        self._complete = (tuple(columns), row_count)
-
-    async def write_csv(self, text: bytes, columns: Sequence[OutputColumn], *, row_count: int) -> None:
-        self._held += text
-        self._complete = (tuple(columns), row_count)
-
-    async def write_records(self, columns: Sequence[OutputColumn], pieces: AsyncIterator[bytes]) -> None:
-        self._held += encode_rows([[column.name for column in columns]], self.delimiter)
-        counter = RecordCounter()
-        async for piece in pieces:
-            counter.feed(piece)
-            self._held += piece
-            if len(self._held) > _HELD_BYTES:
-                await asyncio.to_thread(self._spill)
-        self._complete = (tuple(columns), counter.count)
-
-    async def adopt_csv(self, path: Path, columns: Sequence[OutputColumn], *, row_count: int) -> None:
-        await asyncio.to_thread(_adopt, path, self._partial)
-        self._complete = (tuple(columns), row_count)
-
-    @property
-    def stored(self) -> StoredOutput:
-        if self._stored is None:
-            raise RuntimeError("an output is stored only once its sink has been left without an error")
-        return self._stored
-
-    def store(self, target: Path) -> None:
-        """Let the output appear at its place, and say so in `stored`; for a thread."""
-        if self._complete is None:
-            raise RuntimeError("the engine brought no output into its sink")
-        columns, row_count = self._complete
-        with self._spill() as file:
-            _sync(file)
-            size_bytes = file.tell()
-        _move_into_place(self._partial, target)
-        self._stored = StoredOutput(
-            location=self._location,
-            format=OutputFormat.CSV,
-            delimiter=self.delimiter,
-            size_bytes=size_bytes,
-            row_count=row_count,
-            columns=columns,
-        )
-
-    def discard(self) -> None:
-        """Leave nothing behind but what was stored."""
-        with self._files:
-            self._discarded = True
-            if self._file is not None:
-                with suppress(OSError):  # of what could not be written, to a full disk perhaps
-                    self._file.close()
-            self._partial.unlink(missing_ok=True)
-
-    def _write(self, rows: Sequence[Sequence[Any]]) -> None:
-        self._held += encode_rows(rows, self.delimiter)
-        if len(self._held) > _HELD_BYTES:
-            self._spill()
-
-    def _spill(self) -> BinaryIO:
-        """Write what is held to the partial file, which is made for it unless it was adopted."""
-        with self._files:
-            if self._discarded:
-                raise RuntimeError("the sink has been left")
-            if self._file is None:
-                self._file = _open_at_end(self._partial)
-            self._file.write(self._held)
-            self._held.clear()
-            return self._file
-
-
 class LocalWriter:
     """Writes one artefact to its partial file."""
 
@@ -240,47 +171,19 @@ class LocalWriter:
         self.size_bytes += len(data)
 
 
+def _preview(path: Path, format: OutputFormat, *, delimiter: str, limit: int) -> PreviewTable:
+    match format:
+        case OutputFormat.CSV:
+            with path.open(encoding="utf-8", errors="replace", newline="") as file:
+                return preview_csv(file, delimiter=delimiter, limit=limit)
+        case OutputFormat.PARQUET:
+            return preview_parquet(path, limit=limit)
+
+
 def _take_in(partial: Path, target: Path) -> None:
     with partial.open("rb") as file:
-        _sync(file)
-    _move_into_place(partial, target)
-
-
-def _open_at_end(path: Path) -> BinaryIO:
-    try:
-        return path.open("ab")
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("ab")
-
-
-def _sync(file: BinaryIO) -> None:
-    """Bring the bytes to the disk: without it a crash could leave the name without them."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _move_into_place(partial: Path, target: Path) -> None:
-    for attempt in range(1, MOVE_TRIES + 1):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.replace(target)
-        except FileNotFoundError:  # a deletion has just taken the folder for one that stays empty
-            if attempt == MOVE_TRIES or not partial.exists():
-                raise
-        else:
-            return
-
-
-def _adopt(source: Path, partial: Path) -> None:
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        source.replace(partial)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        shutil.copyfile(source, partial)
-        source.unlink()
+        sync(file)
+    move_into_place(partial, target)
 
 
 def _remove(path: Path, root: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where things lie in an output store, and which words are a place in it at all."""
+"""Where things lie in an output store, and which words are a place, a range or a count of rows in it at all."""
 
 import re
 from datetime import UTC, datetime
@@ -58,3 +58,15 @@ def check_location(location: str) -> str:
             path=("location",),
         )
     return location
+
+
+def check_range(offset: int, length: int | None) -> None:
+    """Raises: InvalidError."""
+    if offset < 0 or (length is not None and length < 0):
+        raise InvalidError("A range of an output starts at 0 or later and is not shorter than 0 bytes.")
+
+
+def check_limit(limit: int) -> None:
+    """Raises: InvalidError."""
+    if limit < 1:
+        raise InvalidError("A preview shows one row at least.", path=("limit",))

@@ -15,7 +15,7 @@ from app.domain.status import TaskRunStatus
 from app.engines.base import Engine, EngineError, Handle, TerminalEngineError, Work, WorkState, WorkUdf
 from app.engines.registry import EngineRegistry
 from app.models import TaskRun
-from app.outputs.base import OutputStore
+from app.outputs.base import OutputStore, StorageError
 from app.services.held_work import HeldTask
 from app.services.jar_files import JarFiles
 from app.store.database import Database, DatabaseAwayError
@@ -95,6 +95,9 @@ class AttemptRunner:
             return await self._fetch(held, engine, handle)
         except EngineError as error:
             return _failed(error.code, error.message, retriable=error.retriable)
+        except StorageError as error:
+            log.warning("attempt.not_stored", task_run_id=task_run.id.hex, reason=error.message)
+            return _failed("STORAGE", error.message, retriable=error.retriable)
         except DomainError as error:
             return _failed(str(error.code), error.message)
         except OSError as error:

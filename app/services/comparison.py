@@ -20,10 +20,10 @@ from app.domain.status import ReconciliationStatus
 from app.models import ReconciliationRun, TaskRun
 from app.outputs.base import OutputStore
 from app.outputs.locations import differences_location
-from app.services.comparison_process import ComparisonRequest, SideFile
+from app.services.comparison_process import ComparisonRequest
+from app.services.comparison_sides import ComparisonSides, ComparisonStoppedError
 from app.services.held_work import HeldWork
 from app.services.reconciliations import mapping_of, options_of
-from app.services.runs import refuse_pruned
 from app.store.database import Database, DatabaseAwayError
 from app.store.unit_of_work import UnitOfWork
 
@@ -70,6 +70,8 @@ class ComparisonService:
                 verdict = await self._compare(run, stop)
             except DatabaseAwayError:
                 verdict = Verdict(status=ReconciliationStatus.PENDING, values={})  # given back, for another try
+            except ComparisonStoppedError:
+                verdict = Verdict(status=ReconciliationStatus.CANCELLED, values={})
             except DomainError as error:
                 verdict = _failed(str(error.code), error.message)
             except asyncio.CancelledError:
@@ -124,10 +126,17 @@ class ComparisonService:
         left, right = rows[run.left_task_run_id], rows[run.right_task_run_id]
         location = f"{differences_location(run.id)}/differences.csv"
         await asyncio.to_thread(self._spill_dir.mkdir, parents=True, exist_ok=True)
-        async with self._outputs.stage(location) as path:
+        sides = ComparisonSides(
+            outputs=self._outputs, stop=stop, tell=lambda message: self._report(run.id, 0.0, message)
+        )
+        async with (
+            sides.file("left", left) as left_file,
+            sides.file("right", right) as right_file,
+            self._outputs.stage(location) as path,
+        ):
             request = ComparisonRequest(
-                left=self._file("left", left),
-                right=self._file("right", right),
+                left=left_file,
+                right=right_file,
                 mapping=mapping_of(run.mapping),
                 options=options_of(run.options),
                 thresholds=self._thresholds,
@@ -142,13 +151,6 @@ class ComparisonService:
         if "error" in news:
             return _failed(news["error"]["code"], news["error"]["message"])
         return self._success(news["result"], location, await self._outputs.size(location), stale(left, right, runs))
-
-    def _file(self, side: str, row: TaskRun) -> SideFile:
-        refuse_pruned(row)
-        path = None if row.output_location is None else self._outputs.local_path(row.output_location)
-        if path is None:
-            raise UnavailableError(f"The {side} output is not on this machine.")
-        return SideFile(name=f"The {side} side («{row.name}»)", path=str(path), delimiter=row.output_delimiter or ",")
 
     def _success(self, document: dict[str, Any], location: str, size: int, warnings: list[str]) -> Verdict:
         samples = document.pop("samples")
@@ -200,12 +202,12 @@ class ComparisonService:
             )
         return last
 
-    async def _report(self, run_id: UUID, share: float) -> None:
+    async def _report(self, run_id: UUID, share: float, message: str | None = None) -> None:
         async def work(unit: UnitOfWork) -> None:
             run = await unit.reconciliations.run(run_id, lock=True)
             if run is None or run.status is not ReconciliationStatus.RUNNING or run.worker_id != self._worker_id:
                 return
-            await unit.reconciliations.report_progress(run, at=utc_now(), progress=share)
+            await unit.reconciliations.report_progress(run, at=utc_now(), progress=share, message=message)
 
         with suppress(DatabaseAwayError):  # the next report comes soon
             await self._database.write(work)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from app.outputs.base import OutputStore
+from app.outputs.base import OutputStore, StorageError
 from app.store.database import Database
 
 BATCH = 100
@@ -42,7 +42,7 @@ class DiscardService:
         self._turn()
         try:
             await self._outputs.delete(prefix)
-        except OSError as error:
+        except (OSError, StorageError) as error:
             log.warning("discard.failed", prefix=prefix, reason=str(error))
             return False
         return True

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -11,10 +12,12 @@ from app.domain.tasks import TaskType
 from app.engines.base import Engine, EngineKind
 from app.engines.registry import EngineRegistry
 from app.messaging.bell import REDIS_AWAY, Bell
+from app.outputs.base import OutputStore
 from app.services.leases import KIND as WORKER
 from app.store.database import Database, DatabaseAwayError
 
 SCHEDULER = "SCHEDULER"
+OUTPUTS_INTERVAL = 15.0  # seconds for which an answer of the output store holds
 PATIENCE = 3.0  # seconds for each part to answer
 NEVER = timedelta(days=365)
 LATEST_FIRE = timedelta(seconds=60)  # a fire that is overdue for longer is not only busy
@@ -51,15 +54,19 @@ class EngineState:
 
 
 class HealthService:
-    def __init__(self, *, database: Database, bell: Bell, engines: EngineRegistry, lease: timedelta) -> None:
+    def __init__(
+        self, *, database: Database, bell: Bell, engines: EngineRegistry, outputs: OutputStore, lease: timedelta
+    ) -> None:
         self._database = database
         self._bell = bell
         self._engines = engines
+        self._outputs = outputs
         self._lease = lease
+        self._outputs_told: tuple[float, str | None] | None = None
 
     async def platform(self) -> PlatformHealth:
         """Answers in a few seconds, whatever is down."""
-        redis, facts = await asyncio.gather(self._redis(), self._from_database())
+        redis, facts, outputs = await asyncio.gather(self._redis(), self._from_database(), self._output_problem())
         silent = None if facts is None or facts.silent is None else max(facts.silent, timedelta())
         overdue = timedelta() if facts is None else max(facts.overdue, timedelta())
         # Between two heartbeats a scheduler is no less alive.
@@ -71,7 +78,10 @@ class HealthService:
             scheduler_silent_ms=None if silent is None else _ms(silent),
             scheduler_overdue_ms=_ms(overdue),
             scheduler_lag_ms=_ms(lag),
-            problems=("The database does not answer.",) if facts is None else tuple(self._problems(facts)),
+            problems=(
+                *(("The database does not answer.",) if facts is None else self._problems(facts)),
+                *(() if outputs is None else (outputs,)),
+            ),
         )
 
     def _problems(self, facts: "_Facts") -> Iterator[str]:
@@ -107,6 +117,18 @@ class HealthService:
         except REDIS_AWAY:
             return False
         return True
+
+    async def _output_problem(self) -> str | None:
+        """Asked now and then alone: a bucket's every answer is paid for."""
+        if self._outputs_told is not None and monotonic() - self._outputs_told[0] < OUTPUTS_INTERVAL:
+            return self._outputs_told[1]
+        try:
+            async with asyncio.timeout(PATIENCE):
+                problem = await self._outputs.problem()
+        except TimeoutError:
+            problem = "The output store does not answer."
+        self._outputs_told = (monotonic(), problem)
+        return problem
 
     async def _from_database(self) -> "_Facts | None":
         try:

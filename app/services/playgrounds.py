@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy.exc import IntegrityError
 
 from app.domain.errors import ConflictError, DomainError, InvalidError, NotFoundError, TakenError
@@ -14,12 +15,14 @@ from app.domain.schedule import Schedule
 from app.domain.templates import PlaygroundFacts
 from app.engines.registry import EngineRegistry
 from app.models import Playground, Task, TaskEdge
-from app.outputs.base import OutputStore
+from app.outputs.base import OutputStore, StorageError
 from app.services.rendering import check_texts, sample_scope
 from app.services.texts import checked_description, checked_name
 from app.store.database import Database
 from app.store.pages import Page, PageRequest
 from app.store.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
 
 Parameters = Sequence[tuple[str, ParameterValue]]
 
@@ -123,7 +126,10 @@ class PlaygroundService:
 
         await self._database.write(work)
         for folder in folders:
-            await self._outputs.delete(folder)
+            try:
+                await self._outputs.delete(folder)
+            except StorageError as error:
+                log.warning("playground.outputs_left_to_scheduler", folder=folder, reason=error.message)
         await self._engines.forget(playground_id)
 
     async def get(self, viewer: Viewer, playground_id: UUID) -> Playground | None:

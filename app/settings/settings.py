@@ -118,7 +118,7 @@ class Settings(Section):
             for path, fault in diagnose(cls, error, filled.sources | laid.sources):
                 faults.setdefault(path, fault)
         else:
-            faults |= _missing_tables(settings)
+            faults |= _missing_tables(settings) | _missing_bucket(settings)
         if faults or laid.faults:
             raise SettingsError([*laid.faults, *faults.values()])
         return settings
@@ -145,3 +145,13 @@ def _missing_tables(settings: Settings) -> dict[Path, SettingsFault]:
         for path, table in paths.items()
         if table.missing()
     }
+
+
+def _missing_bucket(settings: Settings) -> dict[Path, SettingsFault]:
+    """Outputs that are to be in S3, and nothing says in which bucket."""
+    section = settings.outputs.bucket(settings.connector.emr)
+    if section is None or section.bucket is not None:
+        return {}
+    path: Path = ("outputs", "s3", "bucket")
+    problem = "outputs are kept in S3, and neither this nor connector.aws_emr names a bucket"
+    return {path: SettingsFault(path=path_text(path), problem=problem)}

@@ -1,24 +1,27 @@
-"""Short ways to write into a local store and to look at what is in it."""
+"""Short ways to write into a store, and to look behind it at what is kept."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
+from app.aws.bucket import Bucket
 from app.domain.outputs import OutputColumn
-from app.outputs.local import LocalOutputStore
+from app.outputs.base import OutputStore
 
 PLAYGROUND, RUN, TASK = (UUID(int=number) for number in (1, 2, 3))
 COLUMNS = (OutputColumn(name="id", type="INT"), OutputColumn(name="na,me", type="VARCHAR"))
 
 
-def new_sink(store: LocalOutputStore, *, attempt: int = 1, delimiter: str = ","):
+def new_sink(store: OutputStore, *, attempt: int = 1, **kwargs):
     return store.sink(
         started_at=datetime(2026, 1, 5, 23, 30, tzinfo=UTC),
         playground_id=PLAYGROUND,
         run_id=RUN,
         task_run_id=TASK,
         attempt=attempt,
-        delimiter=delimiter,
+        **kwargs,
     )
 
 
@@ -27,15 +30,63 @@ async def batches(*all_of_them):
         yield batch
 
 
-async def written(store: LocalOutputStore, *all_of_them, columns=COLUMNS, **kwargs):
+async def written(store: OutputStore, *all_of_them, columns=COLUMNS, **kwargs):
     async with new_sink(store, **kwargs) as sink:
         await sink.write_rows(columns, batches(*all_of_them))
     return sink.stored
 
 
-async def content(store: LocalOutputStore, location: str, **kwargs) -> bytes:
+async def content(store: OutputStore, location: str, **kwargs) -> bytes:
     return b"".join([piece async for piece in store.open(location, **kwargs)])
 
 
 def files(tmp_path: Path) -> list[Path]:
     return [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+class Heard:
+    """The shares of a copy that were told."""
+
+    def __init__(self) -> None:
+        self.shares: list[float] = []
+
+    async def __call__(self, share: float) -> None:
+        self.shares.append(share)
+
+
+class Shelf(Protocol):
+    store: OutputStore
+    folder: Path
+
+    async def complete(self) -> list[str]:
+        """The locations that a reader may find."""
+
+    async def unfinished(self) -> int:
+        """How much is being written, or was left behind."""
+
+
+@dataclass(kw_only=True)
+class LocalShelf:
+    store: OutputStore
+    folder: Path
+
+    async def complete(self) -> list[str]:
+        root = self.folder / "outputs"
+        return [str(path.relative_to(root)) for path in files(root) if ".partial" not in path.parts]
+
+    async def unfinished(self) -> int:
+        return len(files(self.folder)) - len(await self.complete())
+
+
+@dataclass(kw_only=True)
+class S3Shelf:
+    store: OutputStore
+    bucket: Bucket
+    folder: Path
+
+    async def complete(self) -> list[str]:
+        return [found.key.removeprefix("team/outputs/") async for found in self.bucket.objects("")]
+
+    async def unfinished(self) -> int:
+        uploads = await self.bucket._call("list_multipart_uploads")
+        return len(uploads.get("Uploads", ())) + len(files(self.folder))

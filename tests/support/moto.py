@@ -1,5 +1,6 @@
 """A server in this process that speaks AWS's protocols."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ KEYS = {"access_key": "testing", "secret_key": "testing-secret"}
 @contextmanager
 def moto_server() -> Iterator[str]:
     """Its URL; it forgets everything with `forget`."""
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # a line for each request, and pytest keeps them all
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:

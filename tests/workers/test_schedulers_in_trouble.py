@@ -188,7 +188,11 @@ async def test_health_tells_how_late_the_most_overdue_fire_is(bench: Workbench) 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_heartbeat_younger_than_a_lease_is_no_lag(bench: Workbench) -> None:
     service = HealthService(
-        database=bench.database, bell=bench.process.bell, engines=bench.process.engines, lease=LEASE * 100
+        database=bench.database,
+        bell=bench.process.bell,
+        engines=bench.process.engines,
+        outputs=bench.process.outputs,
+        lease=LEASE * 100,
     )
     async with SchedulerProcess(bench.process).running():
         await bench.until(lambda: _beaten(service))

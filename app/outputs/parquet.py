@@ -1,0 +1,169 @@
+"""Parquet files: made of the CSV that engines bring, and read back as text."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from app.domain.errors import InvalidError
+from app.domain.outputs import OutputColumn
+from app.outputs.base import StorageError
+from app.outputs.parquet_types import TEXT, castable, cell_text, parquet_type
+
+MAGIC = b"PAR1"
+_ROWS_OF_A_GROUP = 16_384  # a preview from S3 brings one group at least
+_LONGEST_LINE_BYTES = 32 * 2**20
+_LABELS = "labels"  # those of the query, where a file's own names must be unique and not empty
+# Nothing is fetched, nothing is written beside the file, and conversions of several tasks go on at once.
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,
+    "memory_limit": "512MB",
+    "temp_directory": "",
+    "autoload_known_extensions": False,
+    "autoinstall_known_extensions": False,
+}
+_TAIL_BYTES = 64 * 1024  # most footers fit
+
+
+def write_parquet(csv: Path, parquet: Path, *, columns: Sequence[OutputColumn], delimiter: str) -> None:
+    """Make the file of a CSV by the house's rules, in the order of its rows and within bounded memory.
+
+    A column has the type of its engine where every cell can have it, without losing a digit; else it is text.
+
+    Raises: StorageError.
+    """
+    cells = [f"c{position}" for position in range(len(columns))]
+    source = f"""read_csv({_literal(csv)}, columns={{{", ".join(f"'{cell}': '{TEXT}'" for cell in cells)}}},
+        auto_detect=false, header=true, delim={_literal(delimiter)}, quote='"', escape='"', new_line='\\n', nullstr='',
+        allow_quoted_nulls=false, parallel=false, max_line_size={_LONGEST_LINE_BYTES})"""
+    kinds = [parquet_type(column.type) for column in columns]
+    labels = [column.name for column in columns]
+    with _duckdb() as connection:
+        if typed := [place for place, kind in enumerate(kinds) if kind != TEXT]:
+            checks = ", ".join(f"bool_and({castable(cells[place], kinds[place])[0]})" for place in typed)
+            fitting = connection.execute(f"SELECT {checks} FROM {source}").fetchone() or ()
+            for place, fits in zip(typed, fitting, strict=True):
+                kinds[place] = TEXT if fits is False else kinds[place]  # NULL: there are no rows
+        selected = ", ".join(
+            f"{castable(cell, kind)[1]} AS {_name(name)}"
+            for cell, kind, name in zip(cells, kinds, _unique(labels), strict=True)
+        )
+        connection.execute(
+            f"""COPY (SELECT {selected} FROM {source}) TO {_literal(parquet)} (
+                FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS_OF_A_GROUP}, USE_TMP_FILE false,
+                KV_METADATA {{{_LABELS}: {_literal(json.dumps(labels))}}})"""
+        )
+
+
+def write_csv(parquet: Path, csv: Path, *, delimiter: str) -> None:
+    """Make the CSV of a Parquet file. Raises: StorageError."""
+    with _duckdb() as connection:
+        labels, texts = _columns(connection, parquet)
+        header = ", ".join(_literal(label) for label in labels)
+        connection.execute(
+            f"""COPY (SELECT {header} UNION ALL SELECT {", ".join(texts)} FROM read_parquet({_literal(parquet)}))
+                TO {_literal(csv)} (FORMAT csv, HEADER false, DELIMITER {_literal(delimiter)}, QUOTE '"', ESCAPE '"',
+                NULLSTR '', NEW_LINE '\\n', USE_TMP_FILE false)"""
+        )
+
+
+def first_rows(parquet: Path, *, limit: int) -> tuple[tuple[str, ...], list[list[str | None]]]:
+    """The labels, and the first rows as text. Raises: InvalidError where this is no Parquet file."""
+    with _reading(), duckdb.connect(config=_CONFIG) as connection:
+        labels, texts = _columns(connection, parquet)
+        rows = connection.execute(f"SELECT {', '.join(texts)} FROM read_parquet({_literal(parquet)}) LIMIT {limit}")
+        return labels, [list(row) for row in rows.fetchall()]
+
+
+def copy_start(read: Callable[[int, int], bytes], size_bytes: int, path: Path, *, rows: int) -> None:
+    """Bring what a reader of the first rows needs of a file that is far away, and leave the rest of it a hole.
+
+    `read` gives the bytes between two offsets.
+
+    Raises: InvalidError where this is no Parquet file.
+    """
+    with path.open("r+b") as file:
+        file.truncate(size_bytes)
+        file.write(MAGIC)
+        start = max(size_bytes - _TAIL_BYTES, 0)
+        tail = read(start, size_bytes)
+        if tail[-len(MAGIC) :] != MAGIC:
+            raise InvalidError("This output cannot be read as Parquet: its end is missing.")
+        footer_bytes = int.from_bytes(tail[-8:-4], "little") + 8
+        if footer_bytes > len(tail):
+            start = max(size_bytes - footer_bytes, 0)
+            tail = read(start, size_bytes)
+        file.seek(start)
+        file.write(tail)
+        file.flush()
+        end = min(_end_of_groups(path, rows), start)
+        if end > len(MAGIC):
+            file.seek(len(MAGIC))
+            file.write(read(len(MAGIC), end))
+
+
+def _end_of_groups(parquet: Path, rows: int) -> int:
+    """Where the row groups end that hold the first rows."""
+    with _reading(), duckdb.connect(config=_CONFIG) as connection:
+        found = connection.execute(
+            """SELECT max(group_end) FROM (
+                SELECT sum(row_count) OVER (ORDER BY row_group_id) - row_count AS row_start, group_end FROM (
+                    SELECT row_group_id, any_value(row_group_num_rows) AS row_count,
+                        max(least(coalesce(dictionary_page_offset, data_page_offset), data_page_offset)
+                            + total_compressed_size) AS group_end
+                    FROM parquet_metadata(?) GROUP BY row_group_id))
+            WHERE row_start < ?""",
+            [str(parquet), rows],
+        ).fetchone()
+    return int(found[0]) if found and found[0] is not None else 0
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, parquet: Path) -> tuple[tuple[str, ...], list[str]]:
+    """The labels, and an expression for the text of each column."""
+    described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({_literal(parquet)})").fetchall()
+    names = tuple(str(row[0]) for row in described)
+    kept = connection.execute(
+        "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?", [str(parquet), _LABELS]
+    ).fetchone()
+    labels = names if kept is None else tuple(json.loads(kept[0]))
+    return labels, [cell_text(_name(row[0]), str(row[1])) for row in described]
+
+
+def _unique(labels: Sequence[str]) -> Iterator[str]:
+    """Names for columns as Parquet's readers want them: none empty, and no two alike but for their case."""
+    taken = {label.casefold() for label in labels}
+    used: set[str] = set()
+    for position, label in enumerate(labels, start=1):
+        name = label or f"column_{position}"
+        number = 1
+        while name.casefold() in used or (name != label and name.casefold() in taken):
+            name = f"{label or 'column'}_{(number := number + 1)}"
+        used.add(name.casefold())
+        yield name
+
+
+@contextmanager
+def _duckdb() -> Iterator[duckdb.DuckDBPyConnection]:
+    try:
+        with duckdb.connect(config=_CONFIG) as connection:
+            yield connection
+    except duckdb.Error as error:
+        raise StorageError(f"The output could not be converted: {error}", retriable=False) from error
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise InvalidError(f"This output cannot be read as Parquet: {error}") from error
+
+
+def _literal(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
