@@ -9,6 +9,7 @@ from app.engines.embedded.catalogue import Catalogue
 from app.engines.embedded.engine import EmbeddedSqlEngine
 from app.engines.embedded.pyspark import EmbeddedPysparkEngine
 from app.engines.embedded.registered import RegisteredTable, TableFormat
+from app.engines.hive.configured import hive_engine
 from app.engines.mysql.connections import Validation
 from app.engines.mysql.engine import MysqlEngine
 from app.engines.presto.configured import presto_engines
@@ -23,6 +24,7 @@ def configured_engines(settings: Settings, *, tables: Mapping[str, RegisteredTab
         _mysql(name, server, settings) for name, server in settings.connector.mysql_servers.items()
     ]
     engines += presto_engines(settings.connector)
+    engines += [hive_engine(name, server) for name, server in settings.connector.hive_servers.items()]
     if settings.embedded_engine.enabled:
         spoken = {type_ for engine in engines for type_ in engine.types}
         engines += _embedded(settings, SQL_TYPES - spoken, tables)

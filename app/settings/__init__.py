@@ -7,6 +7,7 @@ from app.settings.database import DatabaseAddress, DatabaseSettings, MetaStoreSe
 from app.settings.embedded import EmbeddedSettings, TableFormat, TableSettings
 from app.settings.faults import SettingsError, SettingsFault
 from app.settings.graphql import GraphqlSettings
+from app.settings.hive import HiveAuthentication, HiveConnectionSettings
 from app.settings.jwt import JwtSettings
 from app.settings.log import LogFormat, LogLevel, LogSettings
 from app.settings.outputs import OutputsSettings
@@ -26,6 +27,8 @@ __all__ = [
     "DatabaseSettings",
     "EmbeddedSettings",
     "GraphqlSettings",
+    "HiveAuthentication",
+    "HiveConnectionSettings",
     "HttpConnectorSettings",
     "JwtSettings",
     "LogFormat",

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from app.settings.aws_emr import AwsEmrSettings
 from app.settings.database import DatabaseSettings
+from app.settings.hive import DEFAULT_HIVE, HiveConnectionSettings
 from app.settings.location import Location
 from app.settings.permitted import Permitted
 from app.settings.presto import PrestoConnectionSettings
@@ -46,12 +47,21 @@ class ConnectorSettings(Section):
     presto_connections: dict[ConnectionName, PrestoConnectionSettings] = Field(default_factory=dict)
     trino: PrestoConnectionSettings | None = None
     trino_connections: dict[ConnectionName, PrestoConnectionSettings] = Field(default_factory=dict)
+    hive: HiveConnectionSettings | None = None
+    hive_connections: dict[ConnectionName, HiveConnectionSettings] = Field(default_factory=dict)
 
     @field_validator("mysql_connections")
     @classmethod
     def _default_has_its_place(cls, value: dict[str, MysqlConnectionSettings]) -> dict[str, MysqlConnectionSettings]:
         if DEFAULT_MYSQL in value:
             raise ValueError("the connection named mysql is connector.mysql itself; give this one another name")
+        return value
+
+    @field_validator("hive_connections")
+    @classmethod
+    def _default_hive_has_its_place(cls, value: dict[str, HiveConnectionSettings]) -> dict[str, HiveConnectionSettings]:
+        if DEFAULT_HIVE in value:
+            raise ValueError("the connection named hive is connector.hive itself; give this one another name")
         return value
 
     @property
@@ -74,6 +84,11 @@ class ConnectorSettings(Section):
     def trino_servers(self) -> Mapping[str, PrestoConnectionSettings]:
         """Every configured Trino server by the name that a task's `connection` gives."""
         return ({DEFAULT_TRINO: self.trino} if self.trino else {}) | self.trino_connections
+
+    @property
+    def hive_servers(self) -> Mapping[str, HiveConnectionSettings]:
+        """Every HiveServer2 by the name that a task's `connection` gives; `hive` is the default one."""
+        return ({DEFAULT_HIVE: self.hive} if self.hive else {}) | self.hive_connections
 
     @model_validator(mode="after")
     def _names_of_presto_tasks_are_one_s(self) -> "ConnectorSettings":

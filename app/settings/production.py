@@ -3,6 +3,7 @@
 from app.settings.connector import DEFAULT_MYSQL, ConnectorSettings
 from app.settings.database import DatabaseSettings, MetaStoreSettings
 from app.settings.faults import SettingsFault
+from app.settings.hive import DEFAULT_HIVE
 from app.settings.jwt import MIN_SECRET_BYTES, JwtSettings
 from app.settings.redis import RedisSettings
 from app.settings.secret_url import MASK
@@ -43,12 +44,19 @@ def remarks(
             name = path.rpartition(".")[2]
             what = "no default server" if name == DEFAULT_MYSQL else "no such server"
             found.append(f"{path} has the documentation's example values: {what} is configured.")
-        if database.unused_options:
-            options = ", ".join(database.unused_options)
-            found.append(f"{path}.url has options that concern Java alone and change nothing here: {options}.")
+        found += _java_alone(path, database.unused_options)
+    for name, server in connector.hive_servers.items():
+        path = "connector.hive" if name == DEFAULT_HIVE else f"connector.hive_connections.{name}"
+        found += _java_alone(path, server.unused_options)
     if false_positive_rate >= _HIGH_ERROR_RATE:
         found.append(
             f"reconciliation_settings.false_positive_rate is {false_positive_rate:g}: results are exact all the same, "
             "but 0.01 leaves fewer candidates to verify."
         )
     return tuple(found)
+
+
+def _java_alone(path: str, options: tuple[str, ...]) -> list[str]:
+    if not options:
+        return []
+    return [f"{path}.url has options that concern Java alone and change nothing here: {', '.join(options)}."]

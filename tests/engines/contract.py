@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from app.engines.base import Engine
 from tests.engines.driving import Driver
 
 AWKWARD = "it's \"quoted\" `back` $HOME $(id) ${x} \n two lines \t %s {} ''' ; -- /* */ # ünï 🙂 end"
@@ -17,10 +18,11 @@ class Candidate:
     `values`: one row of Id 1, NULL, an empty string, a text with an emoji, a decimal of 2.50. `awkward`: AWKWARD as
     `text`. `many`: MANY rows of a number and a text of some 40 characters. `endless`: never ends by itself. `empty`: a
     column `a` and no row. `wrong`: a syntax error. `missing`: reads the table not_there. `logged`: short, and its log
-    has lines.
+    has lines. `twin` makes another engine for the same server, where handles are durable.
     """
 
     driver: Driver
     queries: Mapping[str, str]
     gone: Callable[[], Awaitable[bool]]
     begins_after: float = 0.5  # seconds until the endless text is at work in the engine
+    twin: Callable[[], Engine] | None = None

@@ -12,11 +12,14 @@ import pytest
 from app.engines.base import Engine, EngineError, EngineKind, Handle, TerminalEngineError, WorkState
 from app.engines.registry import EngineRegistry
 from tests.engines.contract import AWKWARD, MANY, Candidate
+from tests.engines.driving import Driver
 from tests.engines.embedded.candidate import embedded_sql, pyspark
+from tests.engines.hive.candidate import hive
 from tests.engines.mysql.candidate import mysql
 from tests.engines.presto.candidate import presto
 
-CANDIDATES = [embedded_sql, mysql, presto, pyspark]
+DURABLE = [hive]
+CANDIDATES = [embedded_sql, mysql, presto, pyspark, *DURABLE]
 
 
 @pytest.fixture(scope="module", params=CANDIDATES, ids=lambda make: make.__name__)
@@ -25,6 +28,21 @@ async def candidate(
 ) -> AsyncIterator[Candidate]:
     async with request.param(request, tmp_path_factory.mktemp("engine")) as made:
         yield made
+
+
+@pytest.fixture(scope="module", params=DURABLE, ids=lambda make: make.__name__)
+async def durable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Candidate]:
+    async with request.param(request, tmp_path_factory.mktemp("engine")) as made:
+        yield made
+
+
+@pytest.fixture
+async def twin(durable: Candidate) -> AsyncIterator[Engine]:
+    """Another engine object for the same server, as another process has one."""
+    assert durable.twin
+    engine = durable.twin()
+    yield engine
+    await engine.close()
 
 
 async def test_it_says_what_it_is_and_that_it_is_well(candidate):
@@ -188,6 +206,37 @@ async def test_the_registry_gives_the_engine_by_its_name_and_by_its_language(can
     registry = EngineRegistry(engines=[engine])
     assert registry.engine_for(candidate.driver.type, None) is engine
     assert registry.engine_for(candidate.driver.type, engine.name) is engine
+
+
+async def test_another_process_follows_and_fetches_by_the_handle(durable, twin, tmp_path):
+    handle = await durable.driver.submit(durable.queries["values"])
+    assert handle.durable
+    await durable.driver.engine.poll(handle, wait=timedelta(0))
+    other = Driver(twin, type=durable.driver.type, folder=tmp_path)
+    assert (await other.follow(handle))[0].state is WorkState.SUCCEEDED
+    assert (await other.fetch(handle)).row_count == 1
+
+
+async def test_another_process_cancels_by_the_handle(durable, twin):
+    async with endless(durable) as handle:
+        await durable.driver.engine.poll(handle, wait=timedelta(seconds=durable.begins_after))
+        await twin.cancel(handle)
+        assert (await durable.driver.follow(handle))[0].state is not WorkState.RUNNING
+        async with asyncio.timeout(6):
+            while not await durable.gone():
+                pass
+
+
+async def test_durable_work_goes_on_when_its_engine_closes(durable, twin):
+    first = durable.twin()
+    handle = await first.submit(durable.driver.work(durable.queries["endless"]))
+    await first.poll(handle, wait=timedelta(seconds=durable.begins_after))
+    await first.close()
+    assert (await twin.poll(handle, wait=timedelta(0))).state is WorkState.RUNNING
+    assert not await durable.gone()
+    await twin.cancel(handle)
+    while (await twin.poll(handle, wait=timedelta(seconds=1))).state is WorkState.RUNNING:
+        pass
 
 
 def resident_bytes() -> int:
