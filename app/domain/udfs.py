@@ -1,7 +1,7 @@
 """User-defined functions: what their names and types may be, and which kinds of task take them."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -63,6 +63,11 @@ class TakenUdf:
                 "parameter_types": tuple(document["parameter_types"]),
             }
         )
+
+
+def taken_of(documents: Iterable[Mapping[str, Any]] | None) -> tuple[TakenUdf, ...]:
+    """The functions of a snapshot; None stands for none."""
+    return tuple(TakenUdf.of_document(each) for each in documents or ())
 
 
 def same_functions(left: Collection[TakenUdf], right: Collection[TakenUdf]) -> bool:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from app.graphql.reconciliations.types import Reconciliation, ReconciliationRun
     from app.graphql.runs.types import Run, TaskRun
     from app.graphql.tasks.types import Task
-    from app.graphql.udfs.types import Udf
+    from app.graphql.udfs.types import TakenUdf, Udf
 
 LazyBackfill = Annotated["Backfill", strawberry.lazy("app.graphql.backfills.types")]
 LazyBackfillPreview = Annotated["BackfillPreview", strawberry.lazy("app.graphql.backfills.types")]
@@ -20,4 +20,5 @@ LazyRun = Annotated["Run", strawberry.lazy("app.graphql.runs.types")]
 LazyTaskRun = Annotated["TaskRun", strawberry.lazy("app.graphql.runs.types")]
 LazyReconciliation = Annotated["Reconciliation", strawberry.lazy("app.graphql.reconciliations.types")]
 LazyReconciliationRun = Annotated["ReconciliationRun", strawberry.lazy("app.graphql.reconciliations.types")]
+LazyTakenUdf = Annotated["TakenUdf", strawberry.lazy("app.graphql.udfs.types")]
 LazyUdf = Annotated["Udf", strawberry.lazy("app.graphql.udfs.types")]

@@ -11,6 +11,7 @@ from strawberry.dataloader import DataLoader
 from app.context import Services
 from app.domain.fields import QueryFields
 from app.domain.status import TaskRunStatus
+from app.domain.udfs import TakenUdf
 from app.models import (
     Backfill,
     Event,
@@ -93,6 +94,7 @@ class Loaders:
         self.task: DataLoader[UUID, Task | None] = _loader(services.tasks.get_many)
         self.udf: DataLoader[UUID, Udf | None] = _loader(services.udfs.get_many)
         self.udfs_of: DataLoader[UUID, Sequence[Udf] | None] = _loader(services.udfs.of_tasks)
+        self.udfs_of_task_run: DataLoader[UUID, Sequence[TakenUdf] | None] = _loader(services.udfs.of_task_runs)
         self.users_of_udf: DataLoader[UUID, Sequence[Task] | None] = _loader(services.udfs.users_of)
         self.run: DataLoader[UUID, Run | None] = _loader(runs.get_many)
         self.runs_of: DataLoader[tuple[UUID, RunsAsked], Page[Run]] = _asking_loader(history.runs)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.domain.errors import IllegalStateError
 from app.domain.status import TaskRunStatus
-from app.domain.udfs import TakenUdf, same_functions
+from app.domain.udfs import TakenUdf, same_functions, taken_of
 from app.models import Run, Task, TaskRun
 
 OUTPUT = ("format", "delimiter", "size_bytes", "row_count", "columns")
@@ -60,8 +60,8 @@ def carried_over(
         if above <= kept.keys() and above == set(before.parents.get(task_id, ())):
             task, text = tasks[task_id], texts.get(task_id, tasks[task_id].query)
             same = (task.type, task.connection, text) == (row.type, row.connection, row.text)
-            then = [TakenUdf.of_document(each) for each in row.udfs or ()]
-            if same and same_functions(udfs.get(task_id, ()), then) and row.status is TaskRunStatus.SUCCESS:
+            same = same and same_functions(udfs.get(task_id, ()), taken_of(row.udfs))
+            if same and row.status is TaskRunStatus.SUCCESS:
                 kept[task_id] = row
     return kept
 

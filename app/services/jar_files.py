@@ -9,7 +9,7 @@ from pathlib import Path
 from time import time
 from uuid import uuid4
 
-from app.domain.udfs import TakenUdf
+from app.domain.udfs import TakenUdf, taken_of
 from app.engines.base import TransientEngineError, WorkUdf
 from app.models import TaskRun
 from app.outputs.base import OutputStore
@@ -30,7 +30,7 @@ class JarFiles:
 
         Raises: NotFoundError; TransientEngineError where the output store cannot be read.
         """
-        return tuple([await self._function(TakenUdf.of_document(each)) for each in task_run.udfs or ()])
+        return tuple([await self._function(each) for each in taken_of(task_run.udfs)])
 
     async def path(self, location: str, sha256: str) -> Path:
         """The JAR's file; nobody may change it.

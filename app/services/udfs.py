@@ -12,6 +12,7 @@ from app.domain.errors import ConflictError, InvalidError, TakenError, TooLargeE
 from app.domain.identity import Viewer, new_id, utc_now
 from app.domain.jars import FunctionClass, JarFacts, function_class, jar_facts
 from app.domain.udfs import (
+    TakenUdf,
     UdfKind,
     checked_class_name,
     checked_function_name,
@@ -149,6 +150,10 @@ class UdfService:
     async def users_of(self, udf_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Task]]:
         async with self._database.read() as unit:
             return await unit.udfs.users_of(udf_ids)
+
+    async def of_task_runs(self, task_run_ids: Collection[UUID]) -> Mapping[UUID, Sequence[TakenUdf]]:
+        async with self._database.read() as unit:
+            return await unit.udfs.of_task_runs(task_run_ids)
 
     # ---- what the JAR says
 

@@ -9,8 +9,8 @@ from sqlalchemy import delete, exists, func, insert, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.udfs import TakenUdf
-from app.models import Jar, Task, TaskRunJar, TaskUdf, Udf
+from app.domain.udfs import TakenUdf, taken_of
+from app.models import Jar, Task, TaskRun, TaskRunJar, TaskUdf, Udf
 from app.store.pages import Page, PageRequest, newest_first
 
 
@@ -117,6 +117,11 @@ class UdfStore:
         for task_id, udf, location in await self._session.execute(query):
             found.setdefault(task_id, []).append(_taken(udf, location))
         return found
+
+    async def of_task_runs(self, task_run_ids: Collection[UUID]) -> dict[UUID, Sequence[TakenUdf]]:
+        """What the snapshots of task runs have."""
+        query = select(TaskRun.id, TaskRun.udfs).where(TaskRun.id.in_(task_run_ids), TaskRun.udfs.is_not(None))
+        return {row[0]: taken_of(row[1]) for row in await self._session.execute(query)}
 
     async def keep_for_runs(self, jars: Collection[tuple[UUID, str]]) -> None:
         """Keep the JARs, by their digests, as long as the history has the task runs."""

@@ -10,6 +10,7 @@ import app.graphql.enums  # noqa: F401 - before any type that uses one
 import app.graphql.playgrounds.types as playground_types
 import app.graphql.reconciliations.types as reconciliation_types
 import app.graphql.tasks.types as task_types
+import app.graphql.udfs.types as udf_types
 from app.domain.errors import InvalidError
 from app.domain.outputs import OutputFormat
 from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
@@ -17,7 +18,7 @@ from app.domain.tasks import TaskType
 from app.graphql.connections import MAX_PAGE, After, Connection, Edge, PageInfo
 from app.graphql.context import Info
 from app.graphql.ids import position_of_cursor, to_cursor, to_global
-from app.graphql.lazy import LazyBackfill, LazyPlayground, LazyReconciliationRun, LazyTask
+from app.graphql.lazy import LazyBackfill, LazyPlayground, LazyReconciliationRun, LazyTakenUdf, LazyTask
 from app.graphql.node import Node, UserError
 from app.graphql.playgrounds.parameters import Parameter
 from app.graphql.runs.outcomes import Output, TaskAttempt, TaskError, duration_ms, is_loaded
@@ -62,6 +63,11 @@ class TaskRun(Node):
     )
     async def rendered_query(self, info: Info) -> str | None:
         return (await self._texts(info)).rendered
+
+    @strawberry.field(description="The functions that its text could call, as they were at that time.")
+    async def udfs(self, info: Info) -> list[LazyTakenUdf]:
+        taken = await info.context.loaders.udfs_of_task_run.load(self.row.id)
+        return [udf_types.TakenUdf.of(each) for each in taken or ()]
 
     @strawberry.field(description="The run that it belongs to.")
     async def run(self, info: Info) -> "Run":

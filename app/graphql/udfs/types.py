@@ -7,6 +7,7 @@ from strawberry.file_uploads import Upload
 
 import app.graphql.enums  # noqa: F401 - before any type that uses one
 import app.graphql.tasks.types as task_types
+from app.domain.udfs import TakenUdf as TakenUdfValue
 from app.domain.udfs import UdfKind
 from app.graphql.context import Info
 from app.graphql.ids import to_global
@@ -52,6 +53,27 @@ class Udf(Node):
             jar_sha256=row.jar_sha256,
             created_at=row.created_at,
             modified_at=row.modified_at,
+        )
+
+
+@strawberry.type(description="A function as a run has taken it: what became of the UDF later changes nothing of it.")
+class TakenUdf:
+    function_name: str = strawberry.field(description="What the text calls it by.")
+    class_name: str = strawberry.field(description="The class in the JAR, with its package.")
+    kind: UdfKind = strawberry.field(description="Which engines can call it.")
+    jar_sha256: str = strawberry.field(description="The JAR's SHA-256, in hexadecimal.")
+    parameter_types: list[str] = strawberry.field(description="The types of its values, where they were given.")
+    return_type: str | None = strawberry.field(description="The type that it gives, where that was given.")
+
+    @classmethod
+    def of(cls, value: TakenUdfValue) -> "TakenUdf":
+        return cls(
+            function_name=value.function_name,
+            class_name=value.class_name,
+            kind=value.kind,
+            jar_sha256=value.jar_sha256,
+            parameter_types=[*value.parameter_types],
+            return_type=value.return_type,
         )
 
 

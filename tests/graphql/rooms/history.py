@@ -36,6 +36,12 @@ OUTPUT = {
     "output_columns": [{"name": "one", "type": "INTEGER"}, {"name": "two", "type": "INTEGER"}],
 }  # fmt: skip
 PARAMETERS = {"region": "north", "limit": 5}
+TAKEN = [
+    {
+        "function_name": "f", "class_name": "a.F", "kind": "HIVE", "jar_sha256": "0", "location": "udfs/0/0.jar",
+        "parameter_types": [], "return_type": None,
+    }
+]  # fmt: skip
 ERROR = {
     "status": TaskRunStatus.FAILED, "error_code": "SYNTAX", "error_message": "There is no column.",
     "error_retriable": False,
@@ -87,7 +93,7 @@ async def past(
         session = unit._session
         for index, row in enumerate(task_runs):
             await session.execute(
-                update(TaskRun).where(TaskRun.id == row.id).values(**(ERROR if index % 2 else OUTPUT))
+                update(TaskRun).where(TaskRun.id == row.id).values(udfs=TAKEN, **(ERROR if index % 2 else OUTPUT))
             )
         await session.execute(insert(TaskAttempt), [attempt(row, at) for row in task_runs])
         await session.execute(

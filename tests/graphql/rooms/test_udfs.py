@@ -134,6 +134,28 @@ async def test_a_task_takes_functions_and_lets_them_go(site: Site) -> None:
     assert await site.owner.value("query($id: ID!) { node(id: $id) { id } }", id=first) is None
 
 
+async def test_a_task_run_tells_the_functions_of_its_start(site: Site) -> None:
+    udf = (await upload(site.owner, "f", parameterTypes=["string"]))["udf"]
+    playground = await site.bench.playground()
+    draft = {"playgroundId": to_global("Playground", playground.id), "name": "t", "type": "HIVE", "query": "SELECT 1"}
+    await site.owner.value(CREATE_TASK, i={**draft, "udfIds": [udf["id"]]})
+    run = await site.bench.launch(playground)
+    await site.owner.value(UPDATE, i={"udfId": udf["id"], "functionName": "g", "parameterTypes": []})
+    document = """query($id: ID!) { run(id: $id) { taskRuns {
+      udfs { functionName className kind jarSha256 parameterTypes returnType } } } }"""
+    (row,) = (await site.owner.value(document, id=to_global("Run", run.id)))["taskRuns"]
+    assert row["udfs"] == [
+        {
+            "functionName": "f",
+            "className": "com.example.Lower",
+            "kind": "HIVE",
+            "jarSha256": udf["jarSha256"],
+            "parameterTypes": ["string"],
+            "returnType": None,
+        }
+    ]
+
+
 async def test_a_function_is_changed_with_a_new_jar_or_without(site: Site) -> None:
     udf = (await upload(site.owner, "f", description="old"))["udf"]
     payload = await site.owner.value(UPDATE, i={"udfId": udf["id"], "description": "new", "returnType": "string"})
