@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from app.engines.presto.dialect import Dialect
 from tests.support.java import functions_jar
 from tests.support.mariadb import MariaDB, prepared_data
 from tests.support.moto import forget, moto_server
 from tests.support.presto import PrestoServer
+from tests.support.presto_jvm import PrestoJvm, brought
 from tests.support.processes import Reaper
 from tests.support.redis import RedisServer
 from tests.support.spark import SparkServer
@@ -84,6 +86,26 @@ def udf_jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def presto_server() -> Iterator[PrestoServer]:
     """A server of Presto's and Trino's protocol over DuckDB."""
     server = PrestoServer()
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def presto_jvm(reaper: Reaper) -> Iterator[PrestoJvm]:
+    yield from _jvm(Dialect.PRESTO, reaper)
+
+
+@pytest.fixture(scope="session")
+def trino_jvm(reaper: Reaper) -> Iterator[PrestoJvm]:
+    yield from _jvm(Dialect.TRINO, reaper)
+
+
+def _jvm(dialect: Dialect, reaper: Reaper) -> Iterator[PrestoJvm]:
+    home = brought(dialect)
+    if home is None:
+        pytest.skip(f"scripts/fetch-presto {dialect.lower()} was not run")
+    server = PrestoJvm(dialect=dialect, home=home, reaper=reaper)
     server.start()
     yield server
     server.close()

@@ -16,10 +16,10 @@ from tests.engines.driving import Driver
 from tests.engines.embedded.candidate import embedded_sql, pyspark
 from tests.engines.hive.candidate import hive
 from tests.engines.mysql.candidate import mysql
-from tests.engines.presto.candidate import presto
+from tests.engines.presto.candidate import REAL, presto
 
-DURABLE = [hive]
-CANDIDATES = [embedded_sql, mysql, presto, pyspark, *DURABLE]
+DURABLE = [hive, presto, *REAL]
+CANDIDATES = [embedded_sql, mysql, pyspark, *DURABLE]
 
 
 @pytest.fixture(scope="module", params=CANDIDATES, ids=lambda make: make.__name__)

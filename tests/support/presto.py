@@ -1,10 +1,11 @@
 """A server of the statement protocol over DuckDB, in threads of this process, which can be told to misbehave."""
 
 import re
+import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -208,8 +209,7 @@ class PrestoServer:
         self.warnings: list[Mapping[str, Any]] = []
         self._lock = Lock()
         self._database = duckdb.connect(":memory:", config={"threads": 2, "memory_limit": "200MB"})
-        self._http = ThreadingHTTPServer(("127.0.0.1", self.port), self._handler())
-        self._http.daemon_threads = True
+        self._http = _Listener(("127.0.0.1", self.port), self._handler())
         self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def start(self) -> None:
@@ -227,9 +227,9 @@ class PrestoServer:
             query.cancel()
         self.queries.clear()
 
-    @property
-    def running(self) -> list[Query]:
-        return [query for query in self.queries.values() if query.state in {"PLANNING", "RUNNING"}]
+    def told(self) -> list[Mapping[str, str]]:
+        """What it tells of its queries to who watches it."""
+        return [{"queryId": query.id, "query": query.text, "state": query.state} for query in self.queries.values()]
 
     @contextmanager
     def misbehaving(self, *faults: Fault) -> Iterator[None]:
@@ -267,6 +267,14 @@ class PrestoServer:
             presto = server
 
         return Handler
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # who has asked may be gone when the answer is there
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -329,6 +337,9 @@ class _Handler(BaseHTTPRequestHandler):
         if parts.path == "/v1/info":
             self._send(200, {"starting": self.presto.starting, "coordinator": True})
             return
+        if parts.path == "/v1/query":
+            self._send(200, self.presto.told())
+            return
         query, token = self._asked_for(parts.path)
         if query is None:
             self._send(404, {})
@@ -367,12 +378,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, answer: Any, headers: Mapping[str, str] | None = None) -> None:
         content = b"" if answer is None else orjson.dumps(answer)
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
 
 
 def column_of(name: str, type_: str) -> Mapping[str, Any]:
