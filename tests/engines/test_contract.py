@@ -17,9 +17,10 @@ from tests.engines.embedded.candidate import embedded_sql, pyspark
 from tests.engines.hive.candidate import hive
 from tests.engines.mysql.candidate import mysql
 from tests.engines.presto.candidate import REAL, presto
+from tests.engines.spark.candidate import spark_pyspark, spark_sql
 
-DURABLE = [hive, presto, *REAL]
-CANDIDATES = [embedded_sql, mysql, pyspark, *DURABLE]
+DURABLE = [hive, presto, *REAL, spark_sql]
+CANDIDATES = [embedded_sql, mysql, pyspark, spark_pyspark, *DURABLE]
 
 
 @pytest.fixture(scope="module", params=CANDIDATES, ids=lambda make: make.__name__)

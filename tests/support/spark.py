@@ -1,9 +1,11 @@
 """A Spark of the tests' own: one warm JVM that is HiveServer2 and Spark Connect, over one metastore."""
 
+import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tests.support.server import PrivateServer
 
 _FETCH = Path(__file__).parents[2] / "scripts" / "fetch-spark"
 _START_SECONDS = 120
+_LOOKS = 10  # a task at work may wait for a moment
 # Everything is small here, and most of a query's time would go into compiling code that never runs again.
 JVM_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
@@ -60,6 +63,21 @@ class SparkServer(PrivateServer):
         for port in (self.port, self.hive_port):
             self.process.wait_for_port(port, timeout=_START_SECONDS)
 
+    async def is_idle(self) -> bool:
+        """It runs no task now: none of the threads that tasks run in is at work, or wants to be."""
+        for _ in range(_LOOKS):
+            if any(_state(thread) == "R" for thread in self._threads("Executor task l")):
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+    def _threads(self, name: str) -> Iterator[Path]:
+        """By the 15 characters that the system keeps of a name."""
+        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with suppress(OSError):  # it has ended meanwhile
+                if (thread / "comm").read_text().strip() == name:
+                    yield thread
+
     def _conf(self) -> Mapping[str, object]:
         hive = "spark.hadoop.hive.server2"
         return {
@@ -85,3 +103,11 @@ class SparkServer(PrivateServer):
                 [*JVM_OPTIONS, f"-Djava.io.tmpdir={self.folder}", f"-Dderby.system.home={self.folder}"]
             ),
         }
+
+
+def _state(thread: Path) -> str:
+    """The letter of proc(5); the name before it may hold anything but a closing parenthesis at its end."""
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"

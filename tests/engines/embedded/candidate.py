@@ -87,7 +87,7 @@ async def pyspark(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator
         """Neither the script's process nor what it started is there."""
         listed = await asyncio.to_thread(subprocess.check_output, ["ps", "-eo", "ppid,args"], text=True)
         own = [line for line in listed.splitlines() if line.split()[0] == str(os.getpid())]
-        return "sleep 61.25" not in listed and not any("pyspark_runner" in line for line in own)
+        return "sleep 61.25" not in listed and not any("pyspark.runner" in line for line in own)
 
     driver = Driver(engine, type=TaskType.PYSPARK, folder=folder)
     yield Candidate(driver=driver, queries=PYSPARK_QUERIES, gone=gone, begins_after=2.5)

@@ -173,7 +173,7 @@ async def test_an_error_of_the_script_names_its_own_line(spark, text, code, word
     assert all(word in ended.message for word in words), ended.message
     assert len(ended.message) <= 2_000
     told = ended.message + "\n".join(ended.log)
-    assert "pyspark_runner" not in told
+    assert "pyspark/runner" not in told
     assert "site-packages/pyspark" not in told
 
 

@@ -6,7 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from app.engines.embedded.pyspark_result import arrow_tables, plain_timestamps
+from app.engines.pyspark.cells import plain_timestamps
+from app.engines.pyspark.result import arrow_tables
 
 
 def prepare_tables(spark: Any, tables: Mapping[str, Path]) -> None:

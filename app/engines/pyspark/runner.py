@@ -13,13 +13,14 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from app.engines.embedded.pyspark_result import ResultError, write_result
-from app.engines.embedded.pyspark_tables import prepare_tables, save_tables
+from app.engines.pyspark.result import ResultError, write_result
+from app.engines.pyspark.tables import prepare_tables, save_tables
 
 _SCRIPT = "script.py"
 _OUTCOME = "outcome.json"
@@ -67,7 +68,8 @@ def _outcome(spark: Any, folder: Path, *, own_server: bool) -> dict[str, Any]:
     work.mkdir()
     os.chdir(work)  # the server puts its tables here, too
     try:
-        prepare_tables(spark, {name: Path(path) for name, path in job["tables"].items()})
+        prepare_tables(spark, {name: Path(path) for name, path in job.get("tables", {}).items()})
+        _furnish(spark, job)
         result = _run_script(folder / _SCRIPT)
         columns, row_count = write_result(result, folder / "output.csv")
         tables = save_tables(spark, folder / "tables") if own_server else []  # a real Spark keeps its own
@@ -79,6 +81,19 @@ def _outcome(spark: Any, folder: Path, *, own_server: bool) -> dict[str, Any]:
         message = f"The result could not be computed: {type(error).__name__}: {error}"
         return {"error": {"code": _code(error), "message": message[:_LONGEST_MESSAGE]}}
     return {"columns": columns, "row_count": row_count, "tables": tables}
+
+
+def _furnish(spark: Any, job: Mapping[str, Any]) -> None:
+    """Give the script's session the functions of the task, by their names, and the connection's keys."""
+    for key, value in job.get("conf", {}).items():
+        spark.conf.set(key, value)
+    for jar in job.get("jars", ()):
+        spark.addArtifacts(jar)
+    for function in job.get("functions", ()):
+        if "sql" in function:
+            spark.sql(function["sql"])
+        else:
+            spark.udf.registerJavaFunction(function["name"], function["class"], function["returns"])
 
 
 def _run_script(path: Path) -> object:

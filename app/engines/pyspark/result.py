@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from app.domain.csv_format import encode_rows
+from app.engines.pyspark.cells import cells_of, optional, type_name
 
 _DELIMITER = ","
 
@@ -28,7 +28,7 @@ def write_result(result: object, path: Path) -> tuple[list[dict[str, str]], int]
         for table in tables:
             row_count += table.num_rows
             for batch in table.to_batches(max_chunksize=5_000):
-                file.write(encode_rows(list(zip(*map(_cells, batch.columns), strict=True)), _DELIMITER))
+                file.write(encode_rows(list(zip(*map(cells_of, batch.columns), strict=True)), _DELIMITER))
     return columns, row_count
 
 
@@ -42,7 +42,7 @@ def arrow_tables(frame: Any) -> Iterator[Any]:
 
 def _columns_and_tables(result: object) -> tuple[list[dict[str, str]], Iterator[Any]]:
     if isinstance(result, _class("pyspark.sql", "DataFrame")):
-        columns = [{"name": field.name, "type": _type_name(field.dataType)} for field in result.schema]
+        columns = [{"name": field.name, "type": type_name(field.dataType)} for field in result.schema]
         return columns, arrow_tables(result)
     table = _arrow_table(result)
     return [{"name": field.name, "type": _spark_type(field.type)} for field in table.schema], iter([table])
@@ -53,14 +53,9 @@ def _spark_type(arrow_type: Any) -> str:
     from pyspark.sql.pandas.types import from_arrow_type  # noqa: PLC0415 - optional
 
     try:
-        return _type_name(from_arrow_type(arrow_type))
+        return type_name(from_arrow_type(arrow_type))
     except PySparkTypeError:  # a type that Spark does not have
         return str(arrow_type).upper()
-
-
-def _type_name(data_type: Any) -> str:
-    name = str(data_type.simpleString())
-    return name if "<" in name else name.upper()  # the names of a struct's fields are the script's own
 
 
 def _arrow_table(result: object) -> Any:
@@ -68,7 +63,7 @@ def _arrow_table(result: object) -> Any:
 
     Raises: ResultError.
     """
-    pa = _optional("pyarrow")
+    pa = optional("pyarrow")
 
     try:
         if isinstance(result, pa.Table):
@@ -93,33 +88,6 @@ def _named(row: object) -> dict[str, Any]:
     if isinstance(row, list | tuple):
         return {f"_{number}": cell for number, cell in enumerate(row, start=1)}
     return {"value": row}
-
-
-def _cells(column: Any) -> list[Any]:
-    """Python values that read as Spark shows them."""
-    np = _optional("numpy")
-    pa = _optional("pyarrow")
-
-    column = plain_timestamps(column)
-    cells: list[Any] = column.to_pylist(maps_as_pydicts="lossy")
-    if pa.types.is_float32(column.type):  # 0.1, not the nearest double's 0.10000000149011612
-        return [None if cell is None else float(str(np.float32(cell))) for cell in cells]
-    return cells
-
-
-def plain_timestamps(column: Any) -> Any:
-    """An instant becomes the wall clock of its zone, which is UTC unless the script sets another."""
-    pa = _optional("pyarrow")
-    pc = _optional("pyarrow.compute")
-
-    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-        return pc.local_timestamp(column)
-    return column
-
-
-def _optional(module: str) -> Any:
-    """A module that comes with the optional pyspark client."""
-    return import_module(module)
 
 
 def _class(module: str, name: str) -> Any:

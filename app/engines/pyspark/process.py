@@ -7,12 +7,14 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import app
 
-_RUNNER = "app.engines.embedded.pyspark_runner"
+_RUNNER = "app.engines.pyspark.runner"
 _LONGEST_LINE = 16 * 1024
 _STREAMS = {1: "stdout", 2: "stderr"}
 # The rest of the environment is the platform's own, secrets among it, and no business of a script's.
@@ -21,20 +23,29 @@ _PASSED_ON = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_
 Listener = Callable[[str, str], None]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remote:
+    """A session on a Spark Connect server; whoever runs in it is told the whole URL."""
+
+    url: str = field(repr=False)
+    session: str
+
+
 class RunnerProcess(asyncio.SubprocessProtocol):
     """One runner; it takes one script and ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, remote: Remote | None) -> None:
+        self.remote = remote
         self._lines = {descriptor: _Lines() for descriptor in _STREAMS}
         self._listener: Listener | None = None
         self._transport: asyncio.SubprocessTransport | None = None
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def start(cls, home: Path, *, remote: str | None = None) -> "RunnerProcess":
+    async def start(cls, home: Path, *, remote: Remote | None = None) -> "RunnerProcess":
         """Start a runner on a Spark of its own, or on the one at `remote`."""
         _transport, runner = await asyncio.get_running_loop().subprocess_exec(
-            cls,
+            partial(cls, remote),
             sys.executable,
             "-m",
             _RUNNER,
@@ -107,10 +118,10 @@ class _Lines:
         return [line[:_LONGEST_LINE].removesuffix("\r") for line in lines]
 
 
-def _environment(home: Path, remote: str | None) -> Mapping[str, str]:
+def _environment(home: Path, remote: Remote | None) -> Mapping[str, str]:
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     if remote is not None:
-        passed["SPARK_REMOTE"] = remote
+        passed["SPARK_REMOTE"] = remote.url
     return passed | {
         "PYTHONPATH": str(Path(app.__file__).parents[1]),
         "PYTHONUNBUFFERED": "1",  # lines shall be seen as they are printed
