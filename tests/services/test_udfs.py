@@ -1,5 +1,6 @@
 """Functions and runs: a run keeps what it has taken, a JAR is kept once and as long as anything names it."""
 
+import asyncio
 import hashlib
 import os
 from datetime import timedelta
@@ -225,6 +226,32 @@ async def test_a_clearing_that_an_upload_overtakes_leaves_the_jar(bench: Workben
     await bench.udf("f")
     assert await bench.database.write(lambda unit: unit.udfs.delete_jar(seen)) is False
     assert len(await jar_rows(bench)) == 1
+
+
+async def test_uploads_of_one_jar_at_once_share_it(bench: Workbench) -> None:
+    udfs = await asyncio.gather(*(bench.udf(f"f{number}") for number in range(6)))
+    assert len({udf.jar_sha256 for udf in udfs}) == len(await jar_rows(bench)) == len(stored_files(bench)) == 1
+
+
+async def test_uploads_by_one_name_at_once_leave_one(bench: Workbench) -> None:
+    results = await asyncio.gather(*(bench.udf("f") for _ in range(6)), return_exceptions=True)
+    assert [type(each) for each in results].count(Udf) == 1
+    assert [type(each) for each in results].count(TakenError) == 5
+
+
+async def test_a_function_is_never_taken_up_and_deleted_at_once(bench: Workbench) -> None:
+    _, task = await with_task(bench)
+    for number in range(8):
+        udf = await bench.udf(f"f{number}")
+        attach = bench.services.tasks.update(bench.viewer, task.id, TaskDraft(), udf_ids=[udf.id])
+        delete = bench.services.udfs.delete(bench.viewer, udf.id)
+        attached, deleted = await asyncio.gather(attach, delete, return_exceptions=True)
+        has = bool(await bench.services.udfs.of_tasks([task.id]))
+        assert (type(attached), type(deleted), has) in {
+            (Task, ConflictError, True),
+            (NotFoundError, type(None), False),
+        }
+        await bench.services.tasks.update(bench.viewer, task.id, TaskDraft(), udf_ids=[])
 
 
 @pytest.mark.parametrize("type_", [TaskType.PRESTO, TaskType.MYSQL])
