@@ -223,8 +223,10 @@ async def test_a_clearing_that_an_upload_overtakes_leaves_the_jar(bench: Workben
     await bench.services.udfs.delete(bench.viewer, udf.id)
     async with bench.database.read() as unit:
         (seen,) = await unit.udfs.unused_jars(before=utc_now() + LATER, limit=1)
-    await bench.udf("f")
+    jars = Jars(database=bench.database, outputs=bench.process.outputs)
+    await jars.store(BytesIO(hive_jar()), jar_facts(BytesIO(hive_jar())))  # of which nothing is made yet
     assert await bench.database.write(lambda unit: unit.udfs.delete_jar(seen)) is False
+    await bench.udf("f")
     assert len(await jar_rows(bench)) == 1
 
 
