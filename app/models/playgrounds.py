@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.domain.outputs import OutputFormat
 from app.domain.parameters import ParameterValue
 from app.domain.schedule import CatchupPolicy
 from app.domain.tasks import TaskType
@@ -57,6 +58,9 @@ class Task(Base):
     max_retries: Mapped[int]
     retry_delay_ms: Mapped[int]
     timeout_ms: Mapped[int | None] = mapped_column(BigInteger)
+    output_format: Mapped[OutputFormat] = mapped_column(
+        Word(OutputFormat), default=OutputFormat.CSV, server_default=str(OutputFormat.CSV)
+    )
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]
 

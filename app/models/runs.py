@@ -76,6 +76,9 @@ class TaskRun(Base):
     max_retries: Mapped[int]
     retry_delay_ms: Mapped[int]
     timeout_ms: Mapped[int | None] = mapped_column(BigInteger)
+    asked_format: Mapped[OutputFormat] = mapped_column(  # what the task wants; `output_format` is what there is
+        Word(OutputFormat), default=OutputFormat.CSV, server_default=str(OutputFormat.CSV)
+    )
     udfs: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))  # of app.domain.udfs.TakenUdf
 
     status: Mapped[TaskRunStatus] = mapped_column(Word(TaskRunStatus))

@@ -132,6 +132,7 @@ class AttemptRunner:
             run_id=task_run.run_id,
             task_run_id=task_run.id,
             attempt=task_run.attempt,
+            format=task_run.asked_format,
         ) as sink:
             await engine.fetch(handle, sink)
         return Outcome(status=TaskRunStatus.SUCCESS, ended_at=utc_now(), output=sink.stored)

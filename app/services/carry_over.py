@@ -1,7 +1,7 @@
 """What a resumed run keeps of the one before it: the outputs of tasks with which nothing has changed.
 
-A task is kept where it succeeded, its text (as the engine gets it), type, connection and functions are the same, its
-output is in the store, and it has the same parents, all of them kept.
+A task is kept where it succeeded, its text (as the engine gets it), type, connection, format and functions are the
+same, its output is in the store, and it has the same parents, all of them kept.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -59,7 +59,8 @@ def carried_over(
         above = set(parents[task_id])
         if above <= kept.keys() and above == set(before.parents.get(task_id, ())):
             task, text = tasks[task_id], texts.get(task_id, tasks[task_id].query)
-            same = (task.type, task.connection, text) == (row.type, row.connection, row.text)
+            now = (task.type, task.connection, task.output_format, text)
+            same = now == (row.type, row.connection, row.asked_format, row.text)
             same = same and same_functions(udfs.get(task_id, ()), taken_of(row.udfs))
             if same and row.status is TaskRunStatus.SUCCESS:
                 kept[task_id] = row

@@ -305,6 +305,7 @@ def _task_run(
         "max_retries": task.max_retries,
         "retry_delay_ms": task.retry_delay_ms,
         "timeout_ms": task.timeout_ms,
+        "asked_format": task.output_format,
         "attempt": 0,
         "status": status,
         "pending_parents": len(waits_for or ()),

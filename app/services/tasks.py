@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from app.domain.errors import ConflictError, CycleError, InvalidError, NotFoundError, TakenError
 from app.domain.graph import find_cycle
 from app.domain.identity import Viewer, new_id, utc_now
+from app.domain.outputs import OutputFormat
 from app.domain.tasks import TaskType
 from app.domain.udfs import refuse_kind
 from app.engines.registry import EngineRegistry
@@ -39,6 +40,7 @@ class TaskDraft:
     max_retries: int | None = None
     retry_delay_ms: int | None = None
     timeout_ms: int | None = None
+    output_format: OutputFormat | None = None
     clear: frozenset[str] = frozenset()  # connection, timeout_ms: set to none
 
 
@@ -63,6 +65,7 @@ class TaskService:
             "max_retries": 0,
             "retry_delay_ms": 1000,
             "timeout_ms": None,
+            "output_format": OutputFormat.CSV,
             **self._checked(draft),
         }
 
@@ -174,12 +177,9 @@ class TaskService:
         ):
             if value is not None and not low <= value <= high:
                 raise InvalidError(f"{field} is between {low} and {high}; {value} is not.", path=(field,))
-        if draft.max_retries is not None:
-            values["max_retries"] = draft.max_retries
-        if draft.retry_delay_ms is not None:
-            values["retry_delay_ms"] = draft.retry_delay_ms
-        if draft.timeout_ms is not None:
-            values["timeout_ms"] = draft.timeout_ms
+        for name in ("max_retries", "retry_delay_ms", "timeout_ms", "output_format"):
+            if (given := getattr(draft, name)) is not None:
+                values[name] = given
         return values
 
     def _check_connection(self, type: TaskType | None, name: str) -> None:

@@ -75,7 +75,7 @@ class Output:
 
     @strawberry.field(description="Where a browser gets the whole file, for an hour.")
     def download_url(self, info: Info) -> str:
-        return info.context.services.downloads.url_for(self.location, filename=f"{self.row.name}.csv")
+        return info.context.services.downloads.url_for(self.location, filename=f"{self.row.name}.{self.format.lower()}")
 
 
 @strawberry.type(description="One try at a task run.")

@@ -52,6 +52,7 @@ class TaskRun(Node):
     ended_at: datetime | None = strawberry.field(description="When it ended.")
     duration_ms: BigInt | None = strawberry.field(description="How long the latest attempt took.")
     engine_handle: str | None = strawberry.field(description="What names the work in its engine.")
+    output_format: OutputFormat = strawberry.field(description="How its output was to be written.")
     carried_over: bool = strawberry.field(description="Whether the output is an earlier run's.")
 
     @strawberry.field(description="The text at that time, as its author wrote it.")
@@ -121,6 +122,7 @@ class TaskRun(Node):
             ended_at=row.ended_at,
             duration_ms=duration_ms(row.started_at, row.ended_at),
             engine_handle=row.handle,
+            output_format=row.asked_format,
             carried_over=row.carried_over,
         )
 

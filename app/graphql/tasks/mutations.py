@@ -36,6 +36,7 @@ class TaskMutations:
                 max_retries=input.max_retries,
                 retry_delay_ms=input.retry_delay_ms,
                 timeout_ms=input.timeout_ms,
+                output_format=input.output_format,
             )
             row = await info.context.services.tasks.create(
                 viewer,
@@ -64,6 +65,7 @@ class TaskMutations:
                 max_retries=given(input.max_retries),
                 retry_delay_ms=given(input.retry_delay_ms),
                 timeout_ms=given(input.timeout_ms),
+                output_format=given(input.output_format),
                 clear=frozenset(name for name, value in cleared.items() if value is None),
             )
             row = await info.context.services.tasks.update(

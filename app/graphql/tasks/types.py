@@ -9,6 +9,7 @@ import app.graphql.playgrounds.types as playground_types
 import app.graphql.runs.types as run_types
 import app.graphql.udfs.types as udf_types
 from app.domain.fields import QueryFields as QueryFieldsValue
+from app.domain.outputs import OutputFormat
 from app.domain.tasks import TaskType
 from app.graphql.context import Info
 from app.graphql.ids import to_global
@@ -49,6 +50,7 @@ class Task(Node):
     max_retries: int = strawberry.field(description="How often a transient failure is tried again.")
     retry_delay_ms: int = strawberry.field(description="The first delay before a retry; it doubles each time.")
     timeout_ms: BigInt | None = strawberry.field(description="How long an attempt may take; null for no limit.")
+    output_format: OutputFormat = strawberry.field(description="How its output is written.")
     created_at: datetime = strawberry.field(description="When it was made.")
     modified_at: datetime = strawberry.field(description="When it was last changed.")
 
@@ -100,6 +102,7 @@ class Task(Node):
             max_retries=row.max_retries,
             retry_delay_ms=row.retry_delay_ms,
             timeout_ms=None if row.timeout_ms is None else BigInt(row.timeout_ms),
+            output_format=row.output_format,
             created_at=row.created_at,
             modified_at=row.modified_at,
         )
@@ -127,6 +130,9 @@ class CreateTaskInput:
     max_retries: int | None = strawberry.field(default=0, description="How often to try a transient failure again.")
     retry_delay_ms: int | None = strawberry.field(default=1000, description="The first delay before a retry.")
     timeout_ms: BigInt | None = strawberry.field(default=None, description="How long an attempt may take.")
+    output_format: OutputFormat | None = strawberry.field(
+        default=OutputFormat.CSV, description="How to write its output."
+    )
 
 
 @strawberry.input(description="Changes of a task; what is left out stays as it is.")
@@ -148,6 +154,9 @@ class UpdateTaskInput:
     retry_delay_ms: int | None = strawberry.field(default=strawberry.UNSET, description="The first delay.")
     timeout_ms: BigInt | None = strawberry.field(
         default=strawberry.UNSET, description="How long an attempt may take; null for no limit."
+    )
+    output_format: OutputFormat | None = strawberry.field(
+        default=strawberry.UNSET, description="How to write its output."
     )
 
 
