@@ -27,8 +27,10 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 _TAIL_BYTES = 64 * 1024  # most footers fit
 
 
-def write_parquet(csv: Path, parquet: Path, *, columns: Sequence[OutputColumn], delimiter: str) -> None:
+def write_parquet(csv: Path, parquet: Path, *, columns: Sequence[OutputColumn], delimiter: str) -> int:
     """Make the file of a CSV by the house's rules, in the order of its rows and within bounded memory.
+
+    Gives the number of rows.
 
     A column has the type of its engine where every cell can have it, without losing a digit; else it is text.
 
@@ -50,11 +52,12 @@ def write_parquet(csv: Path, parquet: Path, *, columns: Sequence[OutputColumn], 
             f"{castable(cell, kind)[1]} AS {_name(name)}"
             for cell, kind, name in zip(cells, kinds, _unique(labels), strict=True)
         )
-        connection.execute(
+        written = connection.execute(
             f"""COPY (SELECT {selected} FROM {source}) TO {_literal(parquet)} (
                 FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS_OF_A_GROUP}, USE_TMP_FILE false,
                 KV_METADATA {{{_LABELS}: {_literal(json.dumps(labels))}}})"""
-        )
+        ).fetchone()
+        return int(written[0]) if written else 0
 
 
 def write_csv(parquet: Path, csv: Path, *, delimiter: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from app.domain.csv_format import RecordCounter, check_delimiter, encode_rows
 from app.domain.outputs import OutputColumn, OutputFormat, StoredOutput
+from app.outputs.base import StorageError
 from app.outputs.parquet import write_parquet
 from app.outputs.scratch import Spool
 
@@ -148,7 +149,14 @@ class ParquetSink(Sink):
                 await asyncio.to_thread(path.touch)
             return self._facts(self._location, OutputFormat.CSV, (), row_count=row_count, size_bytes=0)
         async with self._stage(self._parquet_location) as path:
-            await asyncio.to_thread(write_parquet, self._spool.path, path, columns=columns, delimiter=self.delimiter)
+            written = await asyncio.to_thread(
+                write_parquet, self._spool.path, path, columns=columns, delimiter=self.delimiter
+            )
+            if written != row_count:
+                raise StorageError(
+                    f"Of {row_count} rows {written} became Parquet: the engine's CSV is not well formed.",
+                    retriable=False,
+                )
             size_bytes = path.stat().st_size
         return self._facts(
             self._parquet_location, OutputFormat.PARQUET, columns, row_count=row_count, size_bytes=size_bytes

@@ -9,6 +9,7 @@ import pytest
 
 from app.domain.errors import InvalidError, NotFoundError
 from app.domain.outputs import OutputColumn, OutputFormat
+from app.outputs.base import StorageError
 from tests.outputs.stored_files import COLUMNS, PLAYGROUND, RUN, TASK, Heard, batches, content, new_sink, written
 
 FEW = [(1, "a")]
@@ -380,4 +381,11 @@ async def test_a_failed_parquet_output_leaves_nothing(shelf, rows):
     with pytest.raises(OSError, match="went away"):
         async with new_sink(shelf.store, format=OutputFormat.PARQUET) as sink:
             await sink.write_rows(COLUMNS, breaks())
+    assert (await shelf.complete(), await shelf.unfinished()) == ([], 0)
+
+
+async def test_parquet_that_would_lack_rows_is_not_stored(shelf):
+    with pytest.raises(StorageError, match="not well formed"):
+        async with new_sink(shelf.store, format=OutputFormat.PARQUET) as sink:
+            await sink.write_csv(b'id,"na,me"\n1,a\n', COLUMNS, row_count=2)
     assert (await shelf.complete(), await shelf.unfinished()) == ([], 0)
