@@ -9,6 +9,7 @@ from app.engines.embedded.catalogue import Catalogue
 from app.engines.embedded.engine import EmbeddedSqlEngine
 from app.engines.embedded.pyspark import EmbeddedPysparkEngine
 from app.engines.embedded.registered import RegisteredTable, TableFormat
+from app.engines.emr.configured import emr_engine
 from app.engines.hive.configured import hive_engine
 from app.engines.mysql.connections import Validation
 from app.engines.mysql.engine import MysqlEngine
@@ -25,6 +26,8 @@ def configured_engines(settings: Settings, *, tables: Mapping[str, RegisteredTab
     ]
     engines += presto_engines(settings.connector)
     engines += [hive_engine(name, server) for name, server in settings.connector.hive_servers.items()]
+    if settings.connector.emr is not None:
+        engines.append(emr_engine(settings.connector.emr))
     if settings.embedded_engine.enabled:
         spoken = {type_ for engine in engines for type_ in engine.types}
         engines += _embedded(settings, SQL_TYPES - spoken, tables)

@@ -28,12 +28,16 @@ EndpointUrl = Annotated[
     Field(pattern=r"^https?://[^\s/?#@]+/?$"),
     Permitted("http://host:port or https://host:port"),
 ]
+PrestoName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$"), Permitted("a name of letters, digits, _ and -")]
 PollingMs = Annotated[int, Field(ge=100, le=3_600_000)]
 _PLACEHOLDERS = frozenset({"your-access-key", "your-secret-key", "your_key", "your_secret"})
 
 
 class AwsEmrSettings(Section):
     """Without both keys, boto3's own chain of credentials is asked (a role, a profile).
+
+    `stack_parameter` is what a stack whose cluster is down is updated by; `presto_url`, `presto_catalog` and
+    `presto_schema` say where PRESTO tasks begin, as seen from the cluster's own master node.
 
     `endpoint_url` is where every call goes in place of AWS itself: another store that speaks S3, or a test's server.
     """
@@ -54,6 +58,14 @@ class AwsEmrSettings(Section):
         Field(pattern=r"^[A-Za-z0-9]{1,255}$"),
         Permitted("the logical id of a resource: letters and digits"),
     ] = "DataPhantomCluster"
+    stack_parameter: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9]{1,255}$"),
+        Permitted("the name of a parameter of the stack: letters and digits"),
+    ] = "ClusterGeneration"
+    presto_url: EndpointUrl = "http://localhost:8889"
+    presto_catalog: PrestoName = "hive"
+    presto_schema: PrestoName = "default"
     step_polling_interval: PollingMs = 30_000
     stack_update_polling_interval: PollingMs = 30_000
     stack_update_check_max_attempt: Annotated[int, Field(ge=1, le=10_000)] = 60

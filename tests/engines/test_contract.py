@@ -14,12 +14,13 @@ from app.engines.registry import EngineRegistry
 from tests.engines.contract import AWKWARD, MANY, Candidate
 from tests.engines.driving import Driver
 from tests.engines.embedded.candidate import embedded_sql, pyspark
+from tests.engines.emr.candidate import emr
 from tests.engines.hive.candidate import hive
 from tests.engines.mysql.candidate import mysql
 from tests.engines.presto.candidate import REAL, presto
 from tests.engines.spark.candidate import spark_pyspark, spark_sql
 
-DURABLE = [hive, presto, *REAL, spark_sql]
+DURABLE = [hive, presto, *REAL, spark_sql, emr]
 CANDIDATES = [embedded_sql, mysql, pyspark, spark_pyspark, *DURABLE]
 
 

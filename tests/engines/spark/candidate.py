@@ -1,6 +1,5 @@
 """The Spark engine as the contract suite asks it, on a real Spark Connect server: by SQL, and by scripts."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path

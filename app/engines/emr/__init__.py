@@ -1,0 +1,1 @@
+"""The engine for tasks that run as steps of an EMR cluster."""

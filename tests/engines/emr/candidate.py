@@ -1,0 +1,34 @@
+"""The EMR engine as the contract suite asks it: moto, a runner of its steps, and a Presto that they talk to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from app.domain.tasks import TaskType
+from app.engines.emr.engine import EmrEngine
+from tests.engines.contract import Candidate
+from tests.engines.driving import Driver
+from tests.engines.emr.harness import emr_at_work
+from tests.engines.presto.candidate import QUERIES
+from tests.support.presto import PrestoServer
+
+
+@asynccontextmanager
+async def emr(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Candidate]:
+    server: PrestoServer = request.getfixturevalue("presto_server")
+    with emr_at_work(folder / "steps") as cluster:
+        engine = cluster.engine(presto_url=server.url)
+
+        async def gone() -> bool:
+            await asyncio.sleep(0.02)
+            return not cluster.runner.pids and not any("sequence(1, 10000)" in query.text for query in server.running)
+
+        def twin() -> EmrEngine:
+            return cluster.engine(presto_url=server.url)
+
+        driver = Driver(engine, type=TaskType.PRESTO, folder=folder)
+        yield Candidate(driver=driver, queries=QUERIES, gone=gone, begins_after=1, twin=twin)
+        await engine.close()
