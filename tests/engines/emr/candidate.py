@@ -1,6 +1,5 @@
 """The EMR engine as the contract suite asks it: moto, a runner of its steps, and a Presto that they talk to."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from tests.engines.contract import Candidate
 from tests.engines.driving import Driver
 from tests.engines.emr.harness import emr_at_work
 from tests.engines.presto.candidate import QUERIES
+from tests.engines.presto.driving import running
 from tests.support.presto import PrestoServer
 
 
@@ -23,8 +23,7 @@ async def emr(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Can
         engine = cluster.engine(presto_url=server.url)
 
         async def gone() -> bool:
-            await asyncio.sleep(0.02)
-            return not cluster.runner.pids and not any("sequence(1, 10000)" in query.text for query in server.running)
+            return not await running(server.url, "sequence(1, 10000)") and not cluster.runner.pids
 
         def twin() -> EmrEngine:
             return cluster.engine(presto_url=server.url)

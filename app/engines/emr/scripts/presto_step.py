@@ -44,6 +44,9 @@ class Presto:
         self.server = server.rstrip("/")
         self.session = {"User": "data-phantom", "Source": "data-phantom", "Catalog": catalog, "Schema": schema}
         self.settings = {}
+        self.prepared = {}
+        self.family = "Presto"
+        self.family = self.told_family()
         self.next = None  # where the statement that runs goes on, and is cancelled
 
     def run(self, statement):
@@ -85,25 +88,34 @@ class Presto:
                 raise QueryFailed("CONNECTION", "Presto does not answer: {}".format(reason), transient=True)
             time.sleep(1)
 
+    def told_family(self):
+        """Which of the two it is: Presto's releases all begin with a zero."""
+        version = (self.ask("GET", self.server + "/v1/info").get("nodeVersion") or {}).get("version", "0.")
+        return "Presto" if version.startswith("0.") else "Trino"
+
     def open(self, method, uri, body):
-        headers = {}
         session = dict(self.session)
-        if self.settings:
-            session["Session"] = ",".join("{}={}".format(*setting) for setting in self.settings.items())
-        for name, value in session.items():
-            headers["X-Presto-" + name] = headers["X-Trino-" + name] = value
+        for name, values in (("Session", self.settings), ("Prepared-Statement", self.prepared)):
+            if values:
+                session[name] = ",".join("{}={}".format(*pair) for pair in values.items())
+        headers = {f"X-{self.family}-{name}": value for name, value in session.items()}
         return urllib.request.urlopen(urllib.request.Request(uri, body, headers, method=method), timeout=120)
 
     def keep(self, headers):
-        for name in ("X-Presto-", "X-Trino-"):
-            for header, kept in KEPT.items():
-                if headers.get(name + header):
-                    self.session[kept] = headers[name + header]
-            for setting in headers.get_all(name + "Set-Session") or []:
-                key, _, value = setting.partition("=")
-                self.settings[key] = value
-            for key in headers.get_all(name + "Clear-Session") or []:
-                self.settings.pop(key, None)
+        """Take over what the answer says of the session."""
+        prefix = f"X-{self.family}-"
+        for header, kept in KEPT.items():
+            if headers.get(prefix + header):
+                self.session[kept] = headers[prefix + header]
+        for added, removed, kept in (
+            ("Set-Session", "Clear-Session", self.settings),
+            ("Added-Prepare", "Deallocated-Prepare", self.prepared),
+        ):
+            for pair in headers.get_all(prefix + added) or []:
+                key, _, value = pair.partition("=")
+                kept[key] = value
+            for key in headers.get_all(prefix + removed) or []:
+                kept.pop(key, None)
 
 
 class Parts:
