@@ -77,7 +77,7 @@ def show(
     with _signed_in(server, token, email, password) as remote:
         for each in _all(remote, search):
             typer.echo(f"{each['name']}  ({each['kind']}, {each['jarSizeBytes']:,} bytes)")
-            types = ", ".join(each["parameterTypes"])
+            types = ", ".join(each["parameterTypes"]) or "…"
             gives = f" → {each['returnType']}" if each["returnType"] else ""
             typer.echo(f"  {each['functionName']}({types}){gives} is {each['className']}")
             users = ", ".join(f"{task['name']} of {task['playground']['name']}" for task in each["usedBy"])

@@ -23,6 +23,7 @@ MAX_UNPACKED_BYTES = 2 * 2**30
 MAX_CLASS_BYTES = 2 * 2**20
 MAX_ANCESTORS = 100
 MAX_NAMED = 5
+MAX_COMPARED = 5_000  # names, for one that is spelt alike; each takes some microseconds
 
 _END = struct.Struct("<4s4H2LH")  # the record at an archive's end: where its directory lies, and how large it is
 _END_SIGNATURE = b"PK\5\6"
@@ -175,18 +176,20 @@ def _no_class(name: str, classes: Sequence[str]) -> InvalidError:
 
 
 def _near(name: str, classes: Sequence[str]) -> list[str]:
-    """Those with the same last name first, wherever they are, then those that are spelt alike."""
-    outer = [each for each in classes if "$" not in each] or [*classes]
-    simple = _simple(name)
-    same = [each for each in classes if _simple(each).lower() == simple.lower()]
-    alike = get_close_matches(name, outer[:10_000], n=MAX_NAMED, cutoff=0.6)
-    if not same and not alike and len(outer) <= MAX_NAMED:
-        alike = sorted(outer)
-    return [*dict.fromkeys([*same, *alike])][:MAX_NAMED]
+    """Those with the same last name first, wherever they are, then those whose last names are spelt alike."""
+    by_last_name: dict[str, list[str]] = {}
+    for each in classes:
+        by_last_name.setdefault(_last_name(each), []).append(each)
+    alike = get_close_matches(_last_name(name), [*by_last_name][:MAX_COMPARED], n=MAX_NAMED, cutoff=0.7)
+    found = [each for last_name in (_last_name(name), *alike) for each in by_last_name.get(last_name, ())]
+    if not found and len(classes) <= MAX_NAMED:
+        found = sorted(classes)
+    return [*dict.fromkeys(found)][:MAX_NAMED]
 
 
-def _simple(name: str) -> str:
-    return name.replace("$", ".").rpartition(".")[2]
+def _last_name(name: str) -> str:
+    """Without its package, in lower case, however somebody has written the rest."""
+    return name.replace("$", ".").replace("/", ".").rpartition(".")[2].lower()
 
 
 def _no_function(name: str, found: ClassFile) -> InvalidError:
