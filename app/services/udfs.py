@@ -31,6 +31,7 @@ from app.store.unit_of_work import UnitOfWork
 
 MAX_UDFS = 1_000
 MAX_NAMED = 5
+_LOOKED_INTO = frozenset({"class_name", "parameter_types", "return_type"})  # what the JAR has a say in
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,14 +47,6 @@ class UdfDraft:
     kind: UdfKind | None = None  # where the JAR alone does not tell
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Found:
-    """What the JAR says."""
-
-    facts: JarFacts
-    function: FunctionClass
-
-
 class UdfService:
     def __init__(self, *, database: Database, jars: Jars, files: JarFiles, max_jar_bytes: int) -> None:
         self._database = database
@@ -65,7 +58,8 @@ class UdfService:
         """Raises: InvalidError, TakenError, TooLargeError; ConflictError for too many."""
         udf_id, at = new_id(), utc_now()
         values = {"description": "", "parameter_types": [], "return_type": None, **_checked(draft)}
-        values |= await self._looked_into(jar, values, said=draft.kind)
+        self._refuse_large(jar)
+        values |= await _looked_into(jar, values, said=draft.kind)
         await self._refuse_early(viewer, values, but=udf_id)
         await self._jars.store(jar, JarFacts(sha256=values["jar_sha256"], size_bytes=values["jar_size_bytes"]))
 
@@ -86,7 +80,7 @@ class UdfService:
         async with self._database.read() as unit:
             before = await _found(unit, viewer, udf_id)
         changes: dict[str, Any] = {**_checked(draft), "modified_at": utc_now()}
-        if jar is not None or changes.keys() & {"class_name", "parameter_types", "return_type"} or draft.kind:
+        if jar is not None or changes.keys() & _LOOKED_INTO or draft.kind:
             changes |= await self._looked_into_again(before, changes, jar, said=draft.kind)
             if jar is not None:
                 facts = JarFacts(sha256=changes["jar_sha256"], size_bytes=changes["jar_size_bytes"])
@@ -96,8 +90,10 @@ class UdfService:
             await _refuse_taken(unit, viewer, changes, but=udf_id)
             udf = await _found(unit, viewer, udf_id, locked=True)
             if "kind" in changes:
+                if udf.modified_at not in {before.modified_at, changes["modified_at"]}:
+                    raise _overtaken()  # another JAR or class than was looked into
                 await _refuse_users(unit, udf, changes["kind"])
-            if "jar_sha256" in changes:
+            if jar is not None:
                 await unit.udfs.change_jar(udf.jar_sha256, touched_at=utc_now())
             await unit.udfs.update(udf_id, **changes)
             return await _found(unit, viewer, udf_id)
@@ -160,28 +156,27 @@ class UdfService:
     async def _looked_into_again(
         self, before: Udf, changes: Mapping[str, Any], jar: BinaryIO | None, *, said: UdfKind | None
     ) -> dict[str, Any]:
-        kept = ("class_name", "parameter_types", "return_type")
-        values = {name: changes.get(name, getattr(before, name)) for name in kept}
+        values = {name: changes.get(name, getattr(before, name)) for name in _LOOKED_INTO}
         known = before.kind if values["class_name"] == before.class_name else None
         if jar is not None:
-            return await self._looked_into(jar, values, said=said, known=known)
+            self._refuse_large(jar)
+            return await _looked_into(jar, values, said=said, known=known)
         async with self._database.read() as unit:
             row = await unit.udfs.jar(before.jar_sha256)
-        if row is None:  # a change that came in between has brought another
-            raise ConflictError("The JAR of this UDF was replaced just now; look at it, and try again.")
+        if row is None:
+            raise _overtaken()
         path = await self._files.path(row.location, row.sha256)
         with await asyncio.to_thread(path.open, "rb") as file:
-            return await self._looked_into(file, values, said=said, known=known)
+            return await _looked_into(file, values, said=said, known=known)
 
-    async def _looked_into(
-        self, jar: BinaryIO, values: Mapping[str, Any], *, said: UdfKind | None, known: UdfKind | None = None
-    ) -> dict[str, Any]:
-        """The columns that the JAR gives. In a thread: reading 50 MB takes a while."""
-        found = await asyncio.to_thread(_look_into, jar, values["class_name"], self._max_jar_bytes)
-        kind = _kind(found.function, values["class_name"], said, known)
-        if kind is UdfKind.SPARK:
-            _check_spark(found.function.arity, values)
-        return {"kind": kind, "jar_sha256": found.facts.sha256, "jar_size_bytes": found.facts.size_bytes}
+    def _refuse_large(self, jar: BinaryIO) -> None:
+        """Raises: TooLargeError."""
+        if (size := jar.seek(0, 2)) > self._max_jar_bytes:
+            raise TooLargeError(
+                f"A JAR has at most {self._max_jar_bytes:,} bytes; this one has {size:,}. Leave out of it what Hive "
+                f"and Spark bring themselves, or have `udfs.max_jar_size` raised in the settings.",
+                path=("jar",),
+            )
 
     async def _refuse_early(self, viewer: Viewer, values: Mapping[str, Any], *, but: UUID) -> None:
         """Before the JAR is stored for nothing."""
@@ -217,14 +212,16 @@ def _checked(draft: UdfDraft) -> dict[str, Any]:
     return values
 
 
-def _look_into(jar: BinaryIO, class_name: str, max_bytes: int) -> _Found:
-    if (size := jar.seek(0, 2)) > max_bytes:
-        raise TooLargeError(
-            f"A JAR has at most {max_bytes:,} bytes; this one has {size:,}. Leave out of it what Hive and Spark bring "
-            f"themselves, or have `udfs.max_jar_size` raised in the settings.",
-            path=("jar",),
-        )
-    return _Found(function=function_class(jar, class_name), facts=jar_facts(jar))
+async def _looked_into(
+    jar: BinaryIO, values: Mapping[str, Any], *, said: UdfKind | None, known: UdfKind | None = None
+) -> dict[str, Any]:
+    """The columns that the JAR gives. In threads: reading 50 MB takes a while."""
+    function = await asyncio.to_thread(function_class, jar, values["class_name"])
+    kind = _kind(function, values["class_name"], said, known)
+    if kind is UdfKind.SPARK:
+        _check_spark(function.arity, values)
+    facts = await asyncio.to_thread(jar_facts, jar)
+    return {"kind": kind, "jar_sha256": facts.sha256, "jar_size_bytes": facts.size_bytes}
 
 
 def _kind(function: FunctionClass, class_name: str, said: UdfKind | None, known: UdfKind | None) -> UdfKind:
@@ -297,6 +294,12 @@ async def _refuse_taken(unit: UnitOfWork, viewer: Viewer, values: Mapping[str, A
             f"another function name, or change that one.",
             path=("functionName",),
         )
+
+
+def _overtaken() -> ConflictError:
+    return ConflictError(
+        "This UDF was changed by another request just now; look at it, and try again.", path=("udfId",)
+    )
 
 
 def _name_taken() -> TakenError:

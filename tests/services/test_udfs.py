@@ -23,7 +23,7 @@ from app.services.jar_files import UNUSED_SECONDS, JarFiles
 from app.services.jars import KEPT, Jars
 from app.services.tasks import TaskDraft
 from app.services.udfs import UdfDraft
-from tests.support.jars import class_file, hive_jar, jar, path_of, spark_jar
+from tests.support.jars import HIVE_UDF, class_file, hive_jar, jar, path_of, spark_jar
 from tests.support.workbench import Workbench
 
 BOTH = {path_of(f"com.example.{name}"): class_file(f"com.example.{name}", extends="a.Base") for name in ("A", "B")}
@@ -90,6 +90,24 @@ async def test_names_are_the_owners_own_and_calls_take_no_heed_of_case(bench: Wo
     with pytest.raises(TakenError):
         await bench.services.udfs.update(bench.viewer, upper.id, UdfDraft(function_name="Lower"))
     assert (await bench.services.udfs.update(bench.viewer, upper.id, UdfDraft(function_name="upper"))).name == "UPPER"
+
+
+async def test_changes_at_once_never_mix_one_jar_with_anothers_class(bench: Workbench) -> None:
+    udf = await bench.udf("f")
+    udfs = bench.services.udfs
+    both = {path_of(f"com.example.{name}"): class_file(f"com.example.{name}", extends=HIVE_UDF) for name in "AB"}
+    results = await asyncio.gather(
+        udfs.update(bench.viewer, udf.id, UdfDraft(class_name="com.example.A"), BytesIO(jar(both))),
+        udfs.update(bench.viewer, udf.id, UdfDraft(return_type="int")),
+        return_exceptions=True,
+    )
+    assert {type(each) for each in results} <= {Udf, ConflictError}
+    async with bench.database.read() as unit:
+        (after,) = await unit.udfs.get_many([udf.id])
+    if isinstance(results[0], Udf):
+        assert (after.class_name, after.jar_sha256) == ("com.example.A", jar_facts(BytesIO(jar(both))).sha256)
+    else:
+        assert (after.class_name, after.jar_sha256) == ("com.example.Lower", udf.jar_sha256)
 
 
 async def test_a_jar_larger_than_the_settings_allow_is_refused_before_it_is_looked_at(bench: Workbench) -> None:
