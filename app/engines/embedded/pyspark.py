@@ -23,6 +23,7 @@ from app.engines.base import (
     WorkState,
 )
 from app.engines.embedded.catalogue import Catalogue
+from app.engines.embedded.failures import refuse_udfs
 from app.engines.pyspark.process import Remote
 from app.engines.pyspark.runners import Runners
 from app.engines.pyspark.script import ScriptJob
@@ -68,6 +69,7 @@ class EmbeddedPysparkEngine:
         )
 
     async def submit(self, work: Work) -> Handle:
+        refuse_udfs(work)
         _check_installed()
         job = ScriptJob(
             work=work, folder=self._scratch / uuid4().hex, surroundings=self._surroundings, runners=self._runners
