@@ -11,8 +11,10 @@ from app.aws.errors import TerminalAwsError, TransientAwsError, aws_errors
 from app.aws.upload import Upload
 
 READ_BYTES = 4 * 2**20  # of one request: one that breaks off costs no more than that
+_STREAMED_BYTES = 256 * 1024
 _READ_TRIES = 3
 _MOST_KEYS = 1_000
+_TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _MISSING = frozenset({"404", "NoSuchKey"})  # a HEAD has no body to name the error in
 _BEYOND_END = "InvalidRange"
 
@@ -73,6 +75,15 @@ class Bucket:
             if position >= piece.total_bytes:
                 return
 
+    async def stream(self, key: str) -> AsyncIterator[bytes]:
+        """The bytes of an object by one request, for who reads them as fast as they come."""
+        body = (await self._call("get_object", Key=key))["Body"]
+        try:
+            while piece := await self._clients.run(_read, body, _STREAMED_BYTES):
+                yield piece
+        finally:
+            body.close()
+
     def read(self, key: str, start: int, end: int, *, etag: str | None = None) -> Piece:
         """The bytes from `start` up to `end`, of the version `etag` where it is given; for threads."""
         arguments = {"Bucket": self.name, "Key": key, "Range": f"bytes={start}-{end - 1}"}
@@ -83,8 +94,7 @@ class Bucket:
             if "ContentRange" not in found:
                 raise TerminalAwsError(f"The store of {self.uri(key)} answers no ranges.", code="NoRanges")
             try:
-                with aws_errors("s3", "get_object"):
-                    data = found["Body"].read()
+                data = _read(found["Body"])
             except TransientAwsError:  # botocore repeats requests, and not the reading of what they answer
                 if tried == _READ_TRIES:
                     raise
@@ -103,6 +113,33 @@ class Bucket:
                 return
             arguments["ContinuationToken"] = page["NextContinuationToken"]
 
+    async def get(self, key: str, *, last: int | None = None) -> bytes | None:
+        """A small object, or its last bytes; None where there is none."""
+        part = {} if last is None else {"Range": f"bytes=-{last}"}
+        try:
+            found = await self._call("get_object", Key=key, **part)
+        except TerminalAwsError as error:
+            if is_missing(error):
+                return None
+            if is_beyond_end(error):  # an empty object has no last bytes
+                return b""
+            raise
+        return await self._clients.run(_read, found["Body"])
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Write a small object."""
+        await self._call("put_object", Key=key, Body=data)
+
+    async def put_new(self, key: str, data: bytes) -> bool:
+        """Whether there was no such object; of any number who ask at once, one is told so."""
+        try:
+            await self._call("put_object", Key=key, Body=data, IfNoneMatch="*")
+        except TerminalAwsError as error:
+            if error.code not in _TAKEN:
+                raise
+            return False
+        return True
+
     def upload(self, key: str) -> Upload:
         """Write an object; it is there once the upload is finished."""
         return Upload(clients=self._clients, bucket=self.name, key=key)
@@ -110,13 +147,17 @@ class Bucket:
     async def delete(self, key: str) -> None:
         """Remove the object, and all below it as if it were a folder; nothing there is no error."""
         await self._call("delete_object", Key=key)
+        await self.delete_all(f"{key}/")
+
+    async def delete_all(self, prefix: str) -> None:
+        """Remove all whose keys begin with the prefix."""
         keys: list[str] = []
-        async for found in self.objects(f"{key}/"):
+        async for found in self.objects(prefix):
             keys.append(found.key)
             if len(keys) == _MOST_KEYS:
-                await self._delete_all(keys)
+                await self._delete(keys)
                 keys = []
-        await self._delete_all(keys)
+        await self._delete(keys)
 
     async def abort_uploads(self, prefix: str, *, before: datetime) -> int:
         """End the uploads that were begun before then, whose parts would be kept, and paid for, for ever."""
@@ -151,7 +192,7 @@ class Bucket:
 
         return await self._clients.run(sign)
 
-    async def _delete_all(self, keys: list[str]) -> None:
+    async def _delete(self, keys: list[str]) -> None:
         if not keys:
             return
         answer = await self._call("delete_objects", Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
@@ -161,6 +202,12 @@ class Bucket:
 
     async def _call(self, operation: str, **arguments: Any) -> Any:
         return await self._clients.call("s3", operation, Bucket=self.name, **arguments)
+
+
+def _read(body: Any, size: int | None = None) -> bytes:
+    with aws_errors("s3", "get_object"):
+        data: bytes = body.read(size)
+        return data
 
 
 def is_missing(error: TerminalAwsError) -> bool:

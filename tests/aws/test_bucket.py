@@ -1,5 +1,6 @@
-"""A bucket: listed by pages, read by ranges, and the parts of a Spark job put together."""
+"""A bucket: listed by pages, read by ranges, written once."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -8,7 +9,6 @@ import pytest
 from app.aws.bucket import Bucket, is_missing
 from app.aws.clients import AwsClients
 from app.aws.errors import TerminalAwsError, TransientAwsError
-from app.aws.spark_parts import part_objects, part_pieces
 from tests.support.moto import account_at
 
 
@@ -81,38 +81,24 @@ async def test_the_uploads_of_others_are_left_alone(bucket):
     assert await bucket.abort_uploads("mine/", before=datetime.now(UTC)) == 1
 
 
-# ---- the parts of one table
+async def test_an_object_is_put_by_one_alone_where_all_want_it_new(bucket):
+    told = await asyncio.gather(*(bucket.put_new("claimed", b"%d" % number) for number in range(5)))
+    assert sum(told) == 1
+    assert await bucket.get("claimed") == b"%d" % told.index(True)
 
 
-async def test_parts_become_one_text_in_their_order(bucket):
-    await bucket.upload("out/part-00010-u-c000.csv").finish(b"10\n")
-    await bucket.upload("out/part-00002-u-c000.csv").finish(b"2")
-    await bucket.upload("out/part-00000-u-c000.csv").finish(b"0\n0\n")
-    await bucket.upload("out/part-00001-u-c000.csv").finish(b"")
-    await bucket.upload("out/part-100000-u-c000.csv").finish(b"last\n")
-    await bucket.upload("out/.part-00000.crc").finish(b"no part")
-    await bucket.upload("out/below/part-00003.csv").finish(b"not of this table\n")
-    await bucket.upload("outside/part-00000.csv").finish(b"nor this\n")
-    await bucket.upload("out/_SUCCESS").finish()
-    assert await joined(part_pieces(bucket, "out")) == b"0\n0\n2\n10\nlast\n"
-    assert await joined(part_pieces(bucket, "out/")) == b"0\n0\n2\n10\nlast\n"
+async def test_small_objects_are_got_whole_or_their_end(bucket):
+    await bucket.put("a", b"0123456789")
+    await bucket.put("empty", b"")
+    assert await bucket.get("a") == b"0123456789"
+    assert await bucket.get("a", last=3) == b"789"
+    assert await bucket.get("empty", last=3) == b""
+    assert await bucket.get("none") is None
 
 
-async def test_a_folder_without_its_mark_is_not_complete(bucket):
-    await bucket.upload("out/part-00000.csv").finish(b"1\n")
-    with pytest.raises(TerminalAwsError, match="_SUCCESS"):
-        await part_objects(bucket, "out")
-    assert await joined(part_pieces(bucket, "out", marked=False)) == b"1\n"
-
-
-async def test_the_files_of_hive_are_parts_too(bucket):
-    await bucket.upload("out/000001_0").finish(b"b\n")
-    await bucket.upload("out/000000_0").finish(b"a\n")
-    assert await joined(part_pieces(bucket, "out", marked=False)) == b"a\nb\n"
-
-
-async def test_parts_that_are_no_plain_text_are_refused(bucket):
-    await bucket.upload("out/_SUCCESS").finish()
-    await bucket.upload("out/part-00000.csv.gz").finish(b"x")
-    with pytest.raises(TerminalAwsError, match="plain CSV"):
-        await part_objects(bucket, "out")
+async def test_an_object_is_streamed_in_pieces(bucket):
+    data = bytes(range(256)) * 4_000
+    await bucket.put("a", data)
+    pieces = [piece async for piece in bucket.stream("a")]
+    assert b"".join(pieces) == data
+    assert len(pieces) > 3

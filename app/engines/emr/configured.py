@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 
+from app.aws.bucket import Bucket
 from app.aws.clients import AwsAccount, AwsClients
 from app.aws.cluster import EmrClusters
 from app.aws.stack import Stack
 from app.engines.emr.engine import EmrEngine
-from app.engines.emr.folder import Bucket
 from app.engines.emr.giving import Place
 from app.engines.emr.stack_cluster import StackCluster
 from app.engines.emr.step_logs import StepLogs

@@ -8,6 +8,7 @@ from datetime import timedelta
 from time import time
 from uuid import UUID
 
+from app.aws.bucket import Bucket
 from app.aws.clients import AwsClients
 from app.aws.cluster import STEPS_AT_ONCE
 from app.domain.outputs import OutputColumn
@@ -27,7 +28,7 @@ from app.engines.base import (
 from app.engines.emr import requests
 from app.engines.emr.attempt import EmrAttempt
 from app.engines.emr.failures import engine_errors, lost
-from app.engines.emr.folder import AttemptFolder, Bucket, Record
+from app.engines.emr.folder import AttemptFolder, Record
 from app.engines.emr.giving import Place
 from app.engines.emr.rows import csv_rows, hive_rows
 
@@ -121,7 +122,7 @@ class EmrEngine:
 
     async def forget(self, playground_id: UUID) -> None:
         with engine_errors():
-            await self._bucket.delete(f"{self._prefix}/{playground_id.hex}/")
+            await self._bucket.delete_all(f"{self._prefix}/{playground_id.hex}/")
 
     async def close(self) -> None:
         attempts = list(self._attempts.values())

@@ -19,12 +19,7 @@ from typing import Any
 
 import orjson
 
-from app.aws.clients import AwsClients
-from app.aws.errors import TerminalAwsError, aws_errors
-
-_PIECE_BYTES = 256 * 1024
-_TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
-_MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+from app.aws.bucket import Bucket
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,77 +30,6 @@ class Record:
     cluster: str | None = None
     step: str | None = None
     deadline: float | None = None
-
-
-class Bucket:
-    """The few things that are done with objects here. Every method raises TransientAwsError and TerminalAwsError."""
-
-    def __init__(self, *, clients: AwsClients, name: str, keys_per_request: int) -> None:
-        self.name = name
-        self._clients = clients
-        self._keys_per_request = keys_per_request
-
-    async def put(self, key: str, body: bytes) -> None:
-        await self._clients.call("s3", "put_object", Bucket=self.name, Key=key, Body=body)
-
-    async def put_new(self, key: str, body: bytes) -> bool:
-        """Whether there was no such object; of any number who ask at once, one is told so."""
-        try:
-            await self._clients.call("s3", "put_object", Bucket=self.name, Key=key, Body=body, IfNoneMatch="*")
-        except TerminalAwsError as error:
-            if error.code not in _TAKEN:
-                raise
-            return False
-        return True
-
-    async def get(self, key: str, *, most: int | None = None) -> bytes | None:
-        """The object, or its last `most` bytes; None where there is none."""
-        part = {} if most is None else {"Range": f"bytes=-{most}"}
-        try:
-            answer = await self._clients.call("s3", "get_object", Bucket=self.name, Key=key, **part)
-        except TerminalAwsError as error:
-            if error.code in _MISSING:
-                return None
-            if error.code == "InvalidRange":  # an empty object has no last bytes
-                return b""
-            raise
-        return await self._clients.run(_read, answer["Body"])
-
-    async def pieces(self, key: str) -> AsyncIterator[bytes]:
-        answer = await self._clients.call("s3", "get_object", Bucket=self.name, Key=key)
-        body = answer["Body"]
-        try:
-            while piece := await self._clients.run(_read, body, _PIECE_BYTES):
-                yield piece
-        finally:
-            body.close()
-
-    async def keys(self, prefix: str) -> AsyncIterator[list[tuple[str, int]]]:
-        """Keys with their sizes in bytes, page by page, in order."""
-        marker: dict[str, str] = {}
-        while True:
-            answer = await self._clients.call(
-                "s3",
-                "list_objects_v2",
-                Bucket=self.name,
-                Prefix=prefix,
-                MaxKeys=self._keys_per_request,
-                **marker,
-            )
-            yield [(found["Key"], found["Size"]) for found in answer.get("Contents", [])]
-            if not answer.get("IsTruncated"):
-                return
-            marker = {"ContinuationToken": answer["NextContinuationToken"]}
-
-    async def delete(self, prefix: str) -> None:
-        async for page in self.keys(prefix):
-            if page:
-                await self._clients.call(
-                    "s3",
-                    "delete_objects",
-                    Bucket=self.name,
-                    Delete={"Objects": [{"Key": key} for key, _ in page], "Quiet": True},
-                )
 
 
 class AttemptFolder:
@@ -148,9 +72,8 @@ class AttemptFolder:
     async def outcome(self, number: int) -> dict[str, Any] | None:
         """What the script in the step has left; None where it did not come to that."""
         text = b""
-        async for page in self._bucket.keys(f"{self.key}/{number}/outcome/"):
-            for key, _ in page:
-                text += await self._bucket.get(key) or b""
+        async for found in self._bucket.objects(f"{self.key}/{number}/outcome/"):
+            text += await self._bucket.get(found.key) or b""
         with suppress(orjson.JSONDecodeError):
             outcome: dict[str, Any] = orjson.loads(text)
             return outcome
@@ -159,19 +82,13 @@ class AttemptFolder:
     async def parts(self, number: int) -> AsyncIterator[str]:
         """The keys of the output's files in their order, without the markers that Hadoop leaves."""
         prefix = f"{self.key}/{number}/parts/"
-        async for page in self._bucket.keys(prefix):
-            for key, size in page:
-                if size and not any(name.startswith(("_", ".")) for name in key.removeprefix(prefix).split("/")):
-                    yield key
+        async for found in self._bucket.objects(prefix):
+            names = found.key.removeprefix(prefix).split("/")
+            if found.size_bytes and not any(name.startswith(("_", ".")) for name in names):
+                yield found.key
 
     async def pieces(self, number: int) -> AsyncIterator[bytes]:
         """The files of the output as one stream."""
         async for key in self.parts(number):
-            async for piece in self._bucket.pieces(key):
+            async for piece in self._bucket.stream(key):
                 yield piece
-
-
-def _read(body: Any, size: int | None = None) -> bytes:
-    with aws_errors("s3", "get_object"):
-        data: bytes = body.read(size)
-        return data

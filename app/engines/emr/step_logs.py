@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from app.aws.bucket import Bucket
 from app.aws.clients import AwsClients
 from app.aws.errors import AwsError
 from app.engines.base import EngineLogLine
-from app.engines.emr.folder import Bucket
 
 _STREAMS = ("stdout", "stderr")
 _MOST_BYTES = 8 * 1024 * 1024  # of a compressed log; what is longer is left in the bucket
@@ -41,13 +41,12 @@ class StepLogs:
 
     @staticmethod
     async def _text(bucket: Bucket, key: str) -> str:
-        async for page in bucket.keys(key):
-            for found, size in page:
-                if found in {key, f"{key}.gz"} and size <= _MOST_BYTES:
-                    data = await bucket.get(found) or b""
-                    if found.endswith(".gz"):
-                        data = await asyncio.to_thread(_unpacked, data)
-                    return data.decode(errors="replace")
+        async for found in bucket.objects(key):
+            if found.key in {key, f"{key}.gz"} and found.size_bytes <= _MOST_BYTES:
+                data = await bucket.get(found.key) or b""
+                if found.key.endswith(".gz"):
+                    data = await asyncio.to_thread(_unpacked, data)
+                return data.decode(errors="replace")
         return ""
 
 
