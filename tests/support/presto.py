@@ -329,7 +329,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_page(query, 0, {"state": "QUEUED", "over": False})
 
     def _is_known(self) -> bool:
-        account = f"{self.headers.get(f'X-{self._family}-User')}:{self.presto.password}"
+        user = self.headers.get(f"X-{self._family}-User", "").encode("latin-1").decode()
+        account = f"{user}:{self.presto.password}"
         return self.headers.get("Authorization") == f"Basic {b64encode(account.encode()).decode()}"
 
     def _get(self) -> None:
