@@ -17,6 +17,8 @@ from app.domain.outputs import OutputColumn
 from app.domain.tasks import TaskType
 from app.domain.udfs import UdfKind as UdfKind  # noqa: PLC0414 - engines take it from here
 
+LOST = "LOST"  # the code of work that its engine does not know (any more); another attempt is made of it
+
 
 class EngineError(Exception):
     """The engine could not do the work; `code` is a short upper-case word such as SYNTAX, NOT_FOUND, LOST."""

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from app.domain.identity import utc_now
 from app.domain.status import TaskRunStatus
+from app.engines.base import LOST
 from app.models import TaskRun
 from app.services.attempt import Outcome
-from app.services.claims import BUSY, Busy, Claims, job_of
+from app.services.claims import BUSY, MAX_LOSSES, Busy, Claims, job_of
 from app.services.held_work import HeldTask
 from app.services.records import error_columns, output_columns, record_attempts
 from app.services.rollup import fail_dependents, finish_all
@@ -118,16 +119,18 @@ class Conclusion:
         return await ledgers.end_all(values, held_by=self._worker_id)
 
     async def _retry(self, unit: UnitOfWork, ledgers: Ledgers, end: End) -> bool:
-        """Queue another attempt after a transient failure; True where the end is thereby dealt with."""
+        """Queue another attempt after a transient failure, or a loss; True where the end is thereby dealt with."""
         held, outcome = end.held, end.outcome
         task_run = held.task_run
         retries = task_run.attempt - task_run.losses
-        if not outcome.retriable or retries > task_run.max_retries or held.stop.is_set():
+        lost = outcome.error_code == LOST and task_run.losses + 1 < MAX_LOSSES  # no retry, as when its worker is lost
+        if not (lost or (outcome.retriable and retries <= task_run.max_retries)) or held.stop.is_set():
             return False
         run = await unit.runs.fresh(task_run.run_id)
         if run is None or run.cancel_requested:
             return False
-        ledger, delay = ledgers[task_run.playground_id], backoff(task_run.retry_delay_ms, retries)
+        ledger = ledgers[task_run.playground_id]
+        delay = timedelta() if lost else backoff(task_run.retry_delay_ms, retries)
         due = ledger.now + delay
         held.note(
             f"Attempt {task_run.attempt} failed: {outcome.error_message} Again in {delay.total_seconds():.3g} s.",
@@ -141,6 +144,7 @@ class Conclusion:
             message=outcome.error_message,
             queued_at=due,
             worker_id=None,
+            losses=task_run.losses + lost,
             **error_columns(outcome),
         )
         if moved:

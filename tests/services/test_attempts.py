@@ -8,8 +8,9 @@ import pytest
 
 from app.domain.events import JobName
 from app.domain.status import RunStatus, TaskRunStatus
-from app.engines.base import EngineError, TerminalEngineError, TransientEngineError
+from app.engines.base import LOST, EngineError, TerminalEngineError, TransientEngineError
 from app.services import attempt as attempt_module
+from app.services.claims import MAX_LOSSES
 from app.services.conclusion import MAX_BACKOFF, backoff
 from tests.support.workbench import Workbench
 
@@ -65,6 +66,18 @@ async def test_a_terminal_failure_is_not_tried_again(bench: Workbench) -> None:
         run = await bench.run(playground)
     assert run.status is RunStatus.FAILED
     assert bench.cluster.attempts_at("a") == 1
+
+
+async def test_work_that_its_engine_has_lost_runs_again_and_that_is_no_retry(bench: Workbench) -> None:
+    playground, _ = await bench.graph({"a": "", "b": ""})
+    lost = [TerminalEngineError("There is no such work.", code=LOST)] * MAX_LOSSES
+    bench.cluster.plan("a", failures=lost[:1])
+    bench.cluster.plan("b", failures=lost)
+    async with bench.worker():
+        run = await bench.run(playground)
+    rows = await bench.task_runs(run)
+    assert (rows["a"].status, rows["a"].attempt, rows["a"].losses) == (TaskRunStatus.SUCCESS, 2, 1)
+    assert (rows["b"].status, rows["b"].attempt, rows["b"].error_code) == (TaskRunStatus.FAILED, MAX_LOSSES, LOST)
 
 
 def test_the_delay_doubles_with_jitter_up_to_an_hour() -> None:

@@ -56,6 +56,26 @@ async def test_work_that_another_can_find_again_goes_on_and_is_not_submitted_twi
     assert any("re-attached" in line for line in await bench.log_of(row))
 
 
+async def test_work_is_found_again_by_the_name_that_it_had_last(bench: Workbench) -> None:
+    gate = asyncio.Event()
+    bench.cluster.plan("a", until=gate, durable=True, renamed=True)
+    first, second = await bench.hand(), await bench.hand()
+    run, carrying, task_run_id = await held_by(bench, first, {"a": ""})
+    await bench.until(lambda: _is_renamed(bench, run))
+    await first.die()
+    taking_over = asyncio.create_task(second.execute(task_run_id))
+    await bench.until(lambda: _is_held_by(bench, run, second))
+    gate.set()
+    await taking_over
+    await carrying
+    assert bench.cluster.submitted == [("a", 1)]
+    assert (await bench.end_of(run)).status is RunStatus.SUCCESS
+
+
+async def _is_renamed(bench: Workbench, run: Run) -> bool:
+    return str((await bench.task_runs(run))["a"].handle).endswith("-renamed")
+
+
 async def test_work_that_died_with_its_worker_begins_a_new_attempt_that_is_no_retry(bench: Workbench) -> None:
     bench.cluster.plan("a", until=asyncio.Event())
     first, second = await bench.hand(), await bench.hand()

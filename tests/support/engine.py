@@ -36,6 +36,7 @@ class Plan:
     log: tuple[str, ...] = ()
     rows: Sequence[Sequence[Any]] = ((1,),)
     deaf: bool = False  # does not end when it is told to
+    renamed: bool = False  # its handle is another one after the first poll
 
 
 @dataclass(kw_only=True)
@@ -135,7 +136,7 @@ class FakeEngine:
         if job.cancelled:
             return self._end(handle, Poll(state=WorkState.CANCELLED, log=log))
         if job.plan.until is not None and not job.plan.until.is_set():
-            return Poll(state=WorkState.RUNNING, log=log)
+            return Poll(state=WorkState.RUNNING, log=log, handle=self._new_name(handle, job))
         if log:
             return Poll(state=WorkState.RUNNING, log=log)
         if job.failure is not None:
@@ -164,6 +165,15 @@ class FakeEngine:
         if job is None or not (handle.durable or handle.text in self._mine):
             raise TerminalEngineError("There is no such work.", code="LOST")
         return job
+
+    def _new_name(self, handle: Handle, job: Job) -> Handle | None:
+        """By which alone another worker finds the work from now on."""
+        if not job.plan.renamed or handle.text.endswith("-renamed"):
+            return None
+        text = f"{handle.text}-renamed"
+        self._cluster.jobs[text] = self._cluster.jobs.pop(handle.text)
+        self._mine.add(text)
+        return Handle(text=text, durable=job.plan.durable)
 
     def _end(self, handle: Handle, poll: Poll) -> Poll:
         self._cluster.running.discard(handle.text)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import orjson
 
-from app.engines.base import EngineError, TerminalEngineError, TransientEngineError
+from app.engines.base import LOST, EngineError, TerminalEngineError, TransientEngineError
 from app.engines.presto.pages import Page, read_page
 
 _STATEMENT = "/v1/statement"
@@ -146,7 +146,7 @@ def _accepted(response: httpx.Response) -> httpx.Response:
     if status in {404, 410} and response.request.method == "GET":
         raise TerminalEngineError(
             f"The server does not know the query any more ({status}); it was restarted, or the rows have been taken.",
-            code="LOST",
+            code=LOST,
         )
     if response.is_server_error:
         raise TransientEngineError(f"The server failed ({status}): {words}", code="SERVER")

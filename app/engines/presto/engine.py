@@ -7,6 +7,7 @@ from uuid import UUID
 
 from app.domain.tasks import TaskType
 from app.engines.base import (
+    LOST,
     EngineError,
     EngineHealth,
     EngineKind,
@@ -101,7 +102,7 @@ class PrestoEngine:
         job = self._jobs.get(query_id)
         if job is None:
             if not _is_of_a_statement(uri):
-                raise TerminalEngineError("The server was never given this work, or long ago.", code="LOST")
+                raise TerminalEngineError("The server was never given this work, or long ago.", code=LOST)
             job = PrestoJob(client=self._client, session=self._session.copy(), attached=(query_id, uri))
             self._remember(job)
         return job

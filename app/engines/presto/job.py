@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from app.engines.base import EngineError, Handle, OutputSink, Poll, TerminalEngineError, WorkState
+from app.engines.base import LOST, EngineError, Handle, OutputSink, Poll, TerminalEngineError, WorkState
 from app.engines.presto.client import StatementClient
 from app.engines.presto.errors import USER_CANCELLED, engine_error
 from app.engines.presto.pages import Page
@@ -160,7 +160,7 @@ class PrestoJob:
         try:
             return await self._client.ask(uri, wait=self._patience())
         except TerminalEngineError as error:
-            if error.code == "LOST" and self._page is None:
+            if error.code == LOST and self._page is None:
                 # Re-attached too late. Only then: a process that was frozen for a while must not end what its successor
                 # follows by now.
                 await self._client.kill(self.query_id)
@@ -271,7 +271,7 @@ class PrestoJob:
             case Stop.CANCEL:
                 return TerminalEngineError("The work was cancelled.", code="CANCELLED")
             case None if self._fetched and error is None:
-                return TerminalEngineError("The rows of this work have been fetched already.", code="LOST")
+                return TerminalEngineError("The rows of this work have been fetched already.", code=LOST)
             case None:
                 return error or TerminalEngineError("The work ended for no known reason.")
 
