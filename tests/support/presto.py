@@ -24,6 +24,7 @@ from tests.support.processes import free_port
 
 ROWS_A_PAGE = 5_000
 _TYPES = {"HUGEINT": "decimal(38,0)", "BLOB": "varbinary", "FLOAT": "real"}
+_NUMBERS = {"varchar": ["2147483647"], "timestamp": ["3"]}  # what the type has though its name does not say it
 _AS_THEY_ARE = {"bigint", "integer", "varchar"}
 _SET = re.compile(r"SET\s+SESSION\s+([\w.]+)\s*=\s*(.+)", re.IGNORECASE | re.DOTALL)
 _RESET = re.compile(r"RESET\s+SESSION\s+([\w.]+)", re.IGNORECASE)
@@ -388,7 +389,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 def column_of(name: str, type_: str) -> Mapping[str, Any]:
     words = _TYPES.get(type_, type_.lower())
-    return {"name": name, "type": words, "typeSignature": {"rawType": words.partition("(")[0], "arguments": []}}
+    length = _NUMBERS.get(words) or re.findall(r"\d+", words)
+    numbers = [{"kind": "LONG", "value": int(number)} for number in length]
+    return {"name": name, "type": words, "typeSignature": {"rawType": words.partition("(")[0], "arguments": numbers}}
 
 
 def plain(cell: Any) -> Any:
