@@ -43,36 +43,38 @@ def row_reading(columns: Sequence[Mapping[str, Any]]) -> Callable[[Sequence[Sequ
 
 
 def _reading_of_cell(signature: Signature) -> Reading | None:
-    kind = signature.get("rawType")
-    if kind in {"double", "real"}:
+    if signature.get("rawType") in {"double", "real"}:
         return float  # NaN and the infinities are texts in JSON
-    if kind not in _NESTED:
-        return None
-    inner = _reading_inside(signature)
+    return _reading_of_nested(signature) if signature.get("rawType") in _NESTED else None
+
+
+def _reading_of_nested(signature: Signature) -> Reading:
+    inside = _reading_inside(signature)
 
     def read(value: Any) -> Any:
-        if isinstance(value, str):  # Presto's own way with what is nested, unless its settings say otherwise
+        if isinstance(value, str):  # Presto's own way with what is nested, at every depth, unless it is set otherwise
             value = orjson.loads(value)
-        return value if inner is None else inner(value)
+        return value if inside is None else inside(value)
 
     return read
 
 
 def _reading_inside(signature: Signature) -> Reading | None:
-    """How a value is read that may stand inside another one, where JSON has no NaN and a date is text."""
-    kind = signature.get("rawType")
-    if kind == "decimal":
-        return Decimal
-    if kind not in _NESTED:
-        return None
+    """How the parts are read, where JSON has no NaN and a date is text; None where they are what they are."""
     names, types = _parts(signature)
-    readings = [_optional(_reading_inside(type_)) for type_ in types]
-    if kind == "row":
+    readings = [_reading_of_part(type_) for type_ in types]
+    if signature["rawType"] == "row":
         return _row_reading(names, readings)
     reading = readings[-1] if readings else None  # of a map, only the values can be anything but text
     if reading is None:
         return None
-    return _array_reading(reading) if kind == "array" else _map_reading(reading)
+    return _array_reading(reading) if signature["rawType"] == "array" else _map_reading(reading)
+
+
+def _reading_of_part(signature: Signature) -> Reading | None:
+    if signature.get("rawType") == "decimal":
+        return _optional(Decimal)
+    return _optional(_reading_of_nested(signature)) if signature.get("rawType") in _NESTED else None
 
 
 def _array_reading(reading: Reading) -> Reading:
@@ -94,8 +96,8 @@ def _row_reading(names: Sequence[str | None], readings: Sequence[Reading | None]
     return read
 
 
-def _optional(reading: Reading | None) -> Reading | None:
-    return None if reading is None else lambda value: None if value is None else reading(value)
+def _optional(reading: Reading) -> Reading:
+    return lambda value: None if value is None else reading(value)
 
 
 def _parts(signature: Signature) -> tuple[Sequence[str | None], Sequence[Signature]]:

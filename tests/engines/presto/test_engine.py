@@ -65,6 +65,16 @@ async def test_values_keep_all_that_the_server_says(anywhere):
     assert ended.types[1].replace(" ", "") == "decimal(24,4)"
 
 
+async def test_what_is_nested_is_json_at_every_depth(anywhere, request):
+    if "presto_server" in request.node.name:
+        pytest.skip("the tests' own server has no nested types")
+    ended = await anywhere.run(
+        "SELECT CAST(ROW(1, ARRAY[2.50, NULL], MAP(ARRAY['k'], ARRAY[ARRAY[1]])) AS"
+        " ROW(x bigint, y array(decimal(5,2)), z map(varchar, array(bigint)))) AS a, ARRAY[ROW(1, 'b')] AS b"
+    )
+    assert ended.rows == [['{"x":1,"y":[2.50,null],"z":{"k":[1]}}', '[[1,"b"]]']]
+
+
 async def test_an_error_s_place_is_told_in_the_whole_text(anywhere):
     ended = await anywhere.run("SELECT 1 AS a;\n\n  SELECT 1 FROM WHERE")
     assert ended.code == "SYNTAX"

@@ -80,7 +80,10 @@ def test_what_is_nested_is_json_with_exact_numbers(of):
     assert cell(of("array", of("bigint")), [9_007_199_254_740_993]) == "[9007199254740993]"
     assert cell(of("map", of("varchar"), of("decimal")), {"k": "2.0"}) == '"{""k"":2.0}"'
     assert cell(of("array", of("date")), ["2020-01-01"]) == '"[""2020-01-01""]"'
-    assert cell(of("array", of("array", of("decimal"))), [["1.0"], None]) == "[[1.0],null]"
+    nested = of("array", of("array", of("decimal")))
+    assert cell(nested, [["1.0"], None]) == "[[1.0],null]"
+    assert cell(nested, '["[ \\"1.0\\" ]", null]') == "[[1.0],null]"  # at every depth
+    assert cell(of("map", of("varchar"), of("array", of("date"))), '{"k": "[ 1, 2 ]"}') == '"{""k"":[1,2]}"'
 
 
 def test_a_row_has_the_names_of_its_fields_where_it_has_them(of):
