@@ -7,11 +7,8 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
-from math import isfinite
 from threading import Condition, Lock, Thread
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote_plus, urlsplit
@@ -20,11 +17,10 @@ import duckdb
 import orjson
 import sqlglot
 
+from tests.support.presto_json import column_of, plain
 from tests.support.processes import free_port
 
 ROWS_A_PAGE = 5_000
-_TYPES = {"HUGEINT": "decimal(38,0)", "BLOB": "varbinary", "FLOAT": "real"}
-_NUMBERS = {"varchar": ["2147483647"], "timestamp": ["3"]}  # what the type has though its name does not say it
 _AS_THEY_ARE = {"bigint", "integer", "varchar"}
 _SET = re.compile(r"SET\s+SESSION\s+([\w.]+)\s*=\s*(.+)", re.IGNORECASE | re.DOTALL)
 _RESET = re.compile(r"RESET\s+SESSION\s+([\w.]+)", re.IGNORECASE)
@@ -385,23 +381,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
-
-
-def column_of(name: str, type_: str) -> Mapping[str, Any]:
-    words = _TYPES.get(type_, type_.lower())
-    length = _NUMBERS.get(words) or re.findall(r"\d+", words)
-    numbers = [{"kind": "LONG", "value": int(number)} for number in length]
-    return {"name": name, "type": words, "typeSignature": {"rawType": words.partition("(")[0], "arguments": numbers}}
-
-
-def plain(cell: Any) -> Any:
-    """The cell as the protocol has it in JSON."""
-    match cell:
-        case Decimal() | date():
-            return cell.isoformat(sep=" ", timespec="milliseconds") if isinstance(cell, datetime) else str(cell)
-        case float() if not isfinite(cell):
-            return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(cell)]
-        case bytes():
-            return b64encode(cell).decode()
-        case _:
-            return cell
