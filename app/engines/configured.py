@@ -14,6 +14,7 @@ from app.engines.hive.configured import hive_engine
 from app.engines.mysql.connections import Validation
 from app.engines.mysql.engine import MysqlEngine
 from app.engines.presto.configured import presto_engines
+from app.engines.spark.configured import spark_engines
 from app.settings import MysqlConnectionSettings, Settings
 
 SQL_TYPES = frozenset({TaskType.HIVE, TaskType.PRESTO, TaskType.SPARK_SQL, TaskType.MYSQL})
@@ -26,6 +27,7 @@ def configured_engines(settings: Settings, *, tables: Mapping[str, RegisteredTab
     ]
     engines += presto_engines(settings.connector)
     engines += [hive_engine(name, server) for name, server in settings.connector.hive_servers.items()]
+    engines += spark_engines(settings.connector)
     if settings.connector.emr is not None:
         engines.append(emr_engine(settings.connector.emr))
     if settings.embedded_engine.enabled:

@@ -16,6 +16,7 @@ from app.settings.reconciliation import ReconciliationSettings
 from app.settings.redis import RedisSettings
 from app.settings.server import HttpConnectorSettings, ServerSettings
 from app.settings.settings import Settings
+from app.settings.spark import SparkConnectionSettings
 from app.settings.web import WebSettings
 from app.settings.worker import WorkerSettings
 
@@ -44,6 +45,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SettingsFault",
+    "SparkConnectionSettings",
     "TableFormat",
     "TableSettings",
     "WebSettings",

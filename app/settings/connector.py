@@ -12,6 +12,7 @@ from app.settings.location import Location
 from app.settings.permitted import Permitted
 from app.settings.presto import PrestoConnectionSettings
 from app.settings.section import Section, cross_fault
+from app.settings.spark import DEFAULT_SPARK, SparkConnectionSettings
 
 DEFAULT_MYSQL = "mysql"
 DEFAULT_PRESTO = "presto"
@@ -49,6 +50,8 @@ class ConnectorSettings(Section):
     trino_connections: dict[ConnectionName, PrestoConnectionSettings] = Field(default_factory=dict)
     hive: HiveConnectionSettings | None = None
     hive_connections: dict[ConnectionName, HiveConnectionSettings] = Field(default_factory=dict)
+    spark: SparkConnectionSettings | None = None
+    spark_connections: dict[ConnectionName, SparkConnectionSettings] = Field(default_factory=dict)
 
     @field_validator("mysql_connections")
     @classmethod
@@ -62,6 +65,15 @@ class ConnectorSettings(Section):
     def _default_hive_has_its_place(cls, value: dict[str, HiveConnectionSettings]) -> dict[str, HiveConnectionSettings]:
         if DEFAULT_HIVE in value:
             raise ValueError("the connection named hive is connector.hive itself; give this one another name")
+        return value
+
+    @field_validator("spark_connections")
+    @classmethod
+    def _default_spark_has_its_place(
+        cls, value: dict[str, SparkConnectionSettings]
+    ) -> dict[str, SparkConnectionSettings]:
+        if DEFAULT_SPARK in value:
+            raise ValueError("the connection named spark is connector.spark itself; give this one another name")
         return value
 
     @property
@@ -89,6 +101,11 @@ class ConnectorSettings(Section):
     def hive_servers(self) -> Mapping[str, HiveConnectionSettings]:
         """Every HiveServer2 by the name that a task's `connection` gives; `hive` is the default one."""
         return ({DEFAULT_HIVE: self.hive} if self.hive else {}) | self.hive_connections
+
+    @property
+    def spark_servers(self) -> Mapping[str, SparkConnectionSettings]:
+        """Every Spark by the name that a task's `connection` gives; `spark` is the default one."""
+        return ({DEFAULT_SPARK: self.spark} if self.spark else {}) | self.spark_connections
 
     @model_validator(mode="after")
     def _names_of_presto_tasks_are_one_s(self) -> "ConnectorSettings":

@@ -5,7 +5,7 @@ import codecs
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,15 +42,22 @@ class RunnerProcess(asyncio.SubprocessProtocol):
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def start(cls, home: Path, *, remote: Remote | None = None) -> "RunnerProcess":
-        """Start a runner on a Spark of its own, or on the one at `remote`."""
+    async def warm(cls, home: Path, *, remote: Remote | None = None) -> "RunnerProcess":
+        """Start a runner on a Spark of its own, or on the one at `remote`; it gets ready for the script to come."""
+        more = {} if remote is None else {"SPARK_REMOTE": remote.url}
+        command = [sys.executable, "-m", _RUNNER]
+        return await cls.start(command, home=home, env=script_environment(home) | more, remote=remote)
+
+    @classmethod
+    async def start(
+        cls, command: Sequence[str], *, home: Path, env: Mapping[str, str], remote: Remote | None = None
+    ) -> "RunnerProcess":
+        """Start a program that ends with its standard input."""
         _transport, runner = await asyncio.get_running_loop().subprocess_exec(
             partial(cls, remote),
-            sys.executable,
-            "-m",
-            _RUNNER,
+            *command,
             cwd=home,
-            env=_environment(home, remote),
+            env=env,
             start_new_session=True,  # a group of its own, to be killed as one
         )
         return runner
@@ -118,11 +125,9 @@ class _Lines:
         return [line[:_LONGEST_LINE].removesuffix("\r") for line in lines]
 
 
-def _environment(home: Path, remote: Remote | None) -> Mapping[str, str]:
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    if remote is not None:
-        passed["SPARK_REMOTE"] = remote.url
-    return passed | {
+def script_environment(home: Path) -> dict[str, str]:
+    """What a script's process is to see of this one's environment, and where it finds this package."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {
         "PYTHONPATH": str(Path(app.__file__).parents[1]),
         "PYTHONUNBUFFERED": "1",  # lines shall be seen as they are printed
         "PYTHONUTF8": "1",

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from app.domain.csv_format import encode_rows
 from app.engines.pyspark.cells import cells_of, optional, type_name
 
 _DELIMITER = ","
+_ROWS_AT_ONCE = 5_000
 
 
 class ResultError(Exception):
@@ -20,6 +22,8 @@ def write_result(result: object, path: Path) -> tuple[list[dict[str, str]], int]
     if result is None:
         path.touch()
         return [], 0
+    if isinstance(result, _class("pyspark.sql.classic.dataframe", "DataFrame")):
+        return _write_classic(result, path)
     columns, tables = _columns_and_tables(result)
     row_count = 0
     with path.open("wb") as file:
@@ -27,9 +31,34 @@ def write_result(result: object, path: Path) -> tuple[list[dict[str, str]], int]
             file.write(encode_rows([[column["name"] for column in columns]], _DELIMITER))
         for table in tables:
             row_count += table.num_rows
-            for batch in table.to_batches(max_chunksize=5_000):
+            for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
                 file.write(encode_rows(list(zip(*map(cells_of, batch.columns), strict=True)), _DELIMITER))
     return columns, row_count
+
+
+def _write_classic(frame: Any, path: Path) -> tuple[list[dict[str, str]], int]:
+    """A DataFrame of a JVM's own client, which gives rows, and Arrow only all at once."""
+    columns = _columns(frame)
+    rows = frame.toLocalIterator(prefetchPartitions=True)
+    row_count = 0
+    with path.open("wb") as file:
+        if columns:
+            file.write(encode_rows([[column["name"] for column in columns]], _DELIMITER))
+        while batch := [[_plain(cell) for cell in row] for row in islice(rows, _ROWS_AT_ONCE)]:
+            file.write(encode_rows(batch, _DELIMITER))
+            row_count += len(batch)
+    return columns, row_count
+
+
+def _plain(cell: Any) -> Any:
+    """A struct is a dict, as it is by Arrow."""
+    if isinstance(cell, _class("pyspark.sql", "Row")):
+        return {name: _plain(value) for name, value in cell.asDict().items()}
+    if isinstance(cell, list):
+        return [_plain(value) for value in cell]
+    if isinstance(cell, dict):
+        return {name: _plain(value) for name, value in cell.items()}
+    return cell
 
 
 def arrow_tables(frame: Any) -> Iterator[Any]:
@@ -42,10 +71,13 @@ def arrow_tables(frame: Any) -> Iterator[Any]:
 
 def _columns_and_tables(result: object) -> tuple[list[dict[str, str]], Iterator[Any]]:
     if isinstance(result, _class("pyspark.sql", "DataFrame")):
-        columns = [{"name": field.name, "type": type_name(field.dataType)} for field in result.schema]
-        return columns, arrow_tables(result)
+        return _columns(result), arrow_tables(result)
     table = _arrow_table(result)
     return [{"name": field.name, "type": _spark_type(field.type)} for field in table.schema], iter([table])
+
+
+def _columns(frame: Any) -> list[dict[str, str]]:
+    return [{"name": field.name, "type": type_name(field.dataType)} for field in frame.schema]
 
 
 def _spark_type(arrow_type: Any) -> str:

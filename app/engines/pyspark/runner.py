@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from app.engines.pyspark.result import ResultError, write_result
 from app.engines.pyspark.tables import prepare_tables, save_tables
@@ -54,7 +54,12 @@ def main() -> None:
     if problem is not None:
         outcome = {"error": {"code": "NOT_INSTALLED", "message": problem}}
     else:
-        outcome = _outcome(spark, folder, own_server=not elsewhere)
+        outcome = outcome_of(spark, folder, own_server=not elsewhere)
+    leave(folder, outcome)
+
+
+def leave(folder: Path, outcome: Mapping[str, Any]) -> NoReturn:
+    """Write the outcome down and end the process."""
     (folder / _OUTCOME).write_text(json.dumps(outcome), encoding="utf-8")
     with suppress(OSError, ValueError):  # the script may have closed them
         sys.stdout.flush()
@@ -62,7 +67,7 @@ def main() -> None:
     os._exit(0)  # threads that the script left behind do not matter any more
 
 
-def _outcome(spark: Any, folder: Path, *, own_server: bool) -> dict[str, Any]:
+def outcome_of(spark: Any, folder: Path, *, own_server: bool) -> dict[str, Any]:
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     work = folder / "work"
     work.mkdir()
@@ -146,6 +151,8 @@ def _print_traceback(error: BaseException, script: str) -> None:
 
 
 def _code(error: BaseException) -> str:
+    if "UNAVAILABLE" in str(getattr(error, "_grpc_status_code", "")):
+        return "CONNECTION"
     return next(
         (_CODES[ancestor.__name__] for ancestor in type(error).__mro__ if ancestor.__name__ in _CODES), "SCRIPT"
     )

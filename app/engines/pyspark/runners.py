@@ -22,7 +22,7 @@ class Runners:
         self._refilling: asyncio.Task[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
 
-    async def take(self) -> RunnerProcess:
+    async def take(self, folder: Path) -> RunnerProcess:  # noqa: ARG002 - it is told the folder later
         if self._refilling is not None:
             await self._refilling  # a runner that warms up already is warm sooner than another
         spare, self._spare = self._spare, None
@@ -67,4 +67,4 @@ class Runners:
     async def _start(self) -> RunnerProcess:
         await asyncio.to_thread(self._home.mkdir, parents=True, exist_ok=True)
         remote = None if self._remote is None else await self._remote()
-        return await RunnerProcess.start(self._home, remote=remote)
+        return await RunnerProcess.warm(self._home, remote=remote)

@@ -11,7 +11,6 @@ from app.domain.outputs import OutputColumn
 from app.engines.base import OutputSink, TerminalEngineError, TransientEngineError, Work
 from app.engines.pyspark.delimiters import records_with
 from app.engines.pyspark.process import Remote, RunnerProcess
-from app.engines.pyspark.runners import Runners
 from app.engines.running import RunningWork
 
 _WRITTEN = ","
@@ -32,10 +31,20 @@ class Surroundings(Protocol):
         """End what the script's process still has running elsewhere; called when it has ended or was killed."""
 
 
+class RunnerSource(Protocol):
+    """Where a script gets its process from."""
+
+    async def take(self, folder: Path) -> RunnerProcess:
+        """A process that runs the script in the folder once it is told to. Raises: EngineError, OSError."""
+
+    def refill(self) -> None:
+        """A script has ended: there is room for a spare."""
+
+
 class ScriptJob(RunningWork):
     """Begins at once. `folder` is the script's own, and is removed in the end."""
 
-    def __init__(self, *, work: Work, folder: Path, surroundings: Surroundings, runners: Runners) -> None:
+    def __init__(self, *, work: Work, folder: Path, surroundings: Surroundings, runners: RunnerSource) -> None:
         self._attempt = work
         self._folder = folder
         self._surroundings = surroundings
@@ -65,7 +74,7 @@ class ScriptJob(RunningWork):
         try:
             for line in await asyncio.to_thread(self._lay_out):
                 self.say(line)
-            runner = await self._runners.take()
+            runner = await self._runners.take(self._folder)
             self._runner = runner
             if self._stopped:
                 runner.kill()

@@ -17,7 +17,8 @@ def prepare_tables(spark: Any, tables: Mapping[str, Path]) -> None:
             spark.read.parquet(str(path)).createOrReplaceTempView(name)
         except Exception as error:  # noqa: BLE001 - only the table that cannot be read is lost, and it is said
             print(f"The table {name} cannot be read: {error}", file=sys.stderr)  # noqa: T201 - becomes a log line
-    _guard_saving({name.lower() for name in tables})
+    if tables:
+        _guard_saving({name.lower() for name in tables})
 
 
 def save_tables(spark: Any, folder: Path) -> list[dict[str, str]]:

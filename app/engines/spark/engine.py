@@ -26,9 +26,11 @@ from app.engines.pyspark.runners import Runners
 from app.engines.pyspark.script import ScriptJob
 from app.engines.spark.errors import HandleError
 from app.engines.spark.job import SqlJob
+from app.engines.spark.local import Distribution
 from app.engines.spark.server import SparkServer
 from app.engines.spark.session import SessionSurroundings
 from app.engines.spark.statements import split_statements
+from app.engines.spark.submission import Submissions
 
 _REMEMBERED = 1_000  # ended jobs that may still be polled
 # What another process needs to take a query over: its session, and that it is the session's only statement.
@@ -45,6 +47,7 @@ class SparkEngine:
 
     `conf` is set in every one of them. A single statement is durable: while the server still holds its first row, any
     process can take it over. Of several statements those that follow are known to this process alone, as a script is.
+    Scripts are clients of the server, too; with `submit`, drivers of their own, started from that distribution.
     """
 
     kind = EngineKind.DIRECT
@@ -57,6 +60,7 @@ class SparkEngine:
         server: SparkServer,
         scratch: Path,
         conf: Mapping[str, str] | None = None,
+        submit: Distribution | None = None,
         spare: bool = True,
         capacity: int | None = 32,
     ) -> None:
@@ -65,12 +69,17 @@ class SparkEngine:
         self._server = server
         self._conf = _SESSION_CONF | dict(conf or {})
         self._scratch = scratch.resolve() / f"spark-{uuid4().hex}"
-        self._scratch.mkdir(parents=True)
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._surroundings = SessionSurroundings(server, conf=self._conf)
-        self._runners = Runners(home=self._scratch / "home", spare=spare, remote=self._surroundings.enter)
+        home = self._scratch / "home"
+        self._runners: Runners | Submissions = (
+            Runners(home=home, spare=spare, remote=self._surroundings.enter)
+            if submit is None
+            else Submissions(distribution=submit, home=home)
+        )
 
     async def submit(self, work: Work) -> Handle:
+        await asyncio.to_thread(self._scratch.mkdir, parents=True, exist_ok=True)
         if work.type is TaskType.PYSPARK:
             job: Job = ScriptJob(
                 work=work, folder=self._scratch / uuid4().hex, surroundings=self._surroundings, runners=self._runners
@@ -161,6 +170,7 @@ class SparkEngine:
                 code="LOST",
             )
         client = await self._server.client()
+        await asyncio.to_thread(self._scratch.mkdir, parents=True, exist_ok=True)
         job = self._jobs.get(handle.text) or SqlJob(
             client=client, session=known[1], statements=None, scratch=self._scratch
         )
