@@ -38,9 +38,9 @@ class SparkConnectionSettings(Section):
     """Where SPARK_SQL and PYSPARK tasks run.
 
     `remote` is a server; with `home` (or `local`, which takes it from SPARK_HOME) each worker starts one of its own
-    when it needs it. `submit` has scripts run by spark-submit, for those that want a SparkContext. `conf` is what programs
-    of the distribution are started with, `session_conf` what every session is set to. `directory` is where rows wait
-    that are too many for memory; the system's temporary folder where nothing is said.
+    when it needs it. `submit` has scripts run by spark-submit, for those that want a SparkContext. `conf` is what
+    programs of the distribution are started with, `session_conf` what every session is set to. `directory` is where
+    rows wait that are too many for memory; the system's temporary folder where nothing is said.
     """
 
     remote: SparkUrl | None = None

@@ -79,9 +79,14 @@ class LocalServer:
         self._process: asyncio.subprocess.Process | None = None
         self._client: SparkClient | None = None
 
+    @property
+    def process_id(self) -> int | None:
+        """Of the server while it lives; its process group has the same number."""
+        return None if self._process is None or self._process.returncode is not None else self._process.pid
+
     async def client(self) -> SparkClient:
         async with self._lock:
-            if self._client is None or self._process is None or self._process.returncode is not None:
+            if self._client is None or self.process_id is None:
                 await self._end()
                 self._client = await self._start()
             return self._client

@@ -1,0 +1,1 @@
+"""Spark SQL and PySpark, on a real Spark."""
