@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from app.engines.pyspark.result import ResultError, write_result
 from app.engines.pyspark.tables import prepare_tables, save_tables
 
+JOB = "job.json"
 _SCRIPT = "script.py"
 _OUTCOME = "outcome.json"
 _LONGEST_MESSAGE = 2_000
@@ -68,7 +69,7 @@ def leave(folder: Path, outcome: Mapping[str, Any]) -> NoReturn:
 
 
 def outcome_of(spark: Any, folder: Path, *, own_server: bool) -> dict[str, Any]:
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     work = folder / "work"
     work.mkdir()
     os.chdir(work)  # the server puts its tables here, too
@@ -92,8 +93,9 @@ def _furnish(spark: Any, job: Mapping[str, Any]) -> None:
     """Give the script's session the functions of the task, by their names, and the connection's keys."""
     for key, value in job.get("conf", {}).items():
         spark.conf.set(key, value)
-    for jar in job.get("jars", ()):
-        spark.addArtifacts(jar)
+    if "SPARK_REMOTE" in os.environ:  # spark-submit has been given them
+        for jar in job.get("jars", ()):
+            spark.addArtifacts(jar)
     for function in job.get("functions", ()):
         if "sql" in function:
             spark.sql(function["sql"])

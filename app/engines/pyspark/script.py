@@ -11,6 +11,7 @@ from app.domain.outputs import OutputColumn
 from app.engines.base import OutputSink, TerminalEngineError, TransientEngineError, Work
 from app.engines.pyspark.delimiters import records_with
 from app.engines.pyspark.process import Remote, RunnerProcess
+from app.engines.pyspark.runner import JOB
 from app.engines.running import RunningWork
 
 _WRITTEN = ","
@@ -105,7 +106,7 @@ class ScriptJob(RunningWork):
             message = f"The script has a broken character at position {error.start + 1}; write it anew."
             raise TerminalEngineError(message, code="SYNTAX") from error
         facts, lines = self._surroundings.prepare(self._attempt)
-        (self._folder / "job.json").write_text(json.dumps(facts), encoding="utf-8")
+        (self._folder / JOB).write_text(json.dumps(facts), encoding="utf-8")
         return lines
 
     def _take_outcome(self, code: int) -> Sequence[str]:

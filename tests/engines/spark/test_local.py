@@ -43,7 +43,7 @@ async def test_it_starts_with_the_first_work_serves_both_kinds_and_comes_back_wh
     assert server.process_id
     os.killpg(server.process_id, signal.SIGKILL)
     async with asyncio.timeout(10):
-        while server.process_id is not None:
+        while server.process_id is not None:  # noqa: ASYNC110 - a look is all that there is
             await asyncio.sleep(0.01)
     assert (await sql.run("SELECT 1 AS a")).rows == [["1"]]
     await engine.close()
