@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 WIDE = 200  # columns, where no terminal says its own
-NAMES = ("api", "chaos", "engine", "export", "live", "schedule")
+NAMES = ("api", "chaos", "engine", "export", "live", "schedule", "spark")
 
 
 def main() -> None:
