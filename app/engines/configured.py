@@ -9,7 +9,6 @@ from app.engines.embedded.catalogue import Catalogue
 from app.engines.embedded.engine import EmbeddedSqlEngine
 from app.engines.embedded.pyspark import EmbeddedPysparkEngine
 from app.engines.embedded.registered import RegisteredTable, TableFormat
-from app.engines.emr.configured import emr_engine
 from app.engines.hive.configured import hive_engine
 from app.engines.mysql.connections import Validation
 from app.engines.mysql.engine import MysqlEngine
@@ -29,6 +28,8 @@ def configured_engines(settings: Settings, *, tables: Mapping[str, RegisteredTab
     engines += [hive_engine(name, server) for name, server in settings.connector.hive_servers.items()]
     engines += spark_engines(settings.connector)
     if settings.connector.emr is not None:
+        from app.engines.emr.configured import emr_engine  # noqa: PLC0415 - boto3 takes 0.2 s to import
+
         engines.append(emr_engine(settings.connector.emr))
     if settings.embedded_engine.enabled:
         spoken = {type_ for engine in engines for type_ in engine.types}
