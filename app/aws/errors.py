@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from botocore import exceptions
+from botocore.parsers import ResponseParserError
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
 _AWAY = (
@@ -16,6 +17,7 @@ _AWAY = (
     exceptions.IncompleteReadError,
     exceptions.MetadataRetrievalError,
     exceptions.CapacityNotAvailableError,  # our own rate limiter, after AWS has throttled us
+    ResponseParserError,  # a page of a proxy's or a balancer's own in place of an answer
 )
 _RETRIABLE_CODES = frozenset({
     *TransientRetryableChecker._TRANSIENT_ERROR_CODES,  # noqa: SLF001 - botocore's own lists, rather than a copy
@@ -61,7 +63,7 @@ def aws_errors(service: str, operation: str) -> Iterator[None]:
         passing = code in _RETRIABLE_CODES or status in _PROBABLY_PASSING
         message = f"AWS {service} refused {operation}: {answer.get('Message') or code} ({code})."
         raise (TransientAwsError if passing else TerminalAwsError)(message, code=code) from error
-    except exceptions.BotoCoreError as error:
+    except (exceptions.BotoCoreError, ResponseParserError) as error:
         code = type(error).__name__
         raise (TransientAwsError if isinstance(error, _AWAY) else TerminalAwsError)(
             f"AWS {service} could not be asked to {operation}: {error}", code=code

@@ -65,18 +65,24 @@ class Stack:
 
     async def resource(self, logical_id: str) -> StackResource | None:
         """None where the stack, or the resource in it, is not there."""
-        try:
-            answer = await self._call("describe_stack_resource", StackName=self.name, LogicalResourceId=logical_id)
-        except TerminalAwsError as error:
-            if error.code != _REFUSED:
-                raise
-            return None
-        detail = answer["StackResourceDetail"]
-        return StackResource(
-            physical_id=detail.get("PhysicalResourceId", ""),
-            type=detail["ResourceType"],
-            status=detail["ResourceStatus"],
-        )
+        marker: dict[str, str] = {}
+        while True:
+            try:
+                answer = await self._call("list_stack_resources", StackName=self.name, **marker)
+            except TerminalAwsError as error:
+                if error.code != _REFUSED:
+                    raise
+                return None
+            for found in answer["StackResourceSummaries"]:
+                if found["LogicalResourceId"] == logical_id:
+                    return StackResource(
+                        physical_id=found.get("PhysicalResourceId", ""),
+                        type=found["ResourceType"],
+                        status=found["ResourceStatus"],
+                    )
+            if not answer.get("NextToken"):
+                return None
+            marker = {"NextToken": answer["NextToken"]}
 
     async def describes(self, logical_id: str) -> bool:
         """Whether the template has such a resource, be it switched off by a condition."""

@@ -101,6 +101,10 @@ class StepRunner:
     def _steps(self) -> list[tuple[Any, Any]]:
         clusters = list(emr_backends[ACCOUNT][REGION].clusters.values())
         own = [cluster for cluster in clusters if (cluster.log_uri or "").startswith(self._logs)]
+        for cluster in own:
+            if cluster.id not in self._seen:
+                self._seen.add(cluster.id)
+                cluster.state = "WAITING"  # moto has one that CloudFormation made in TERMINATED at once
         return [(cluster, step) for cluster in own for step in list(cluster.steps)]
 
     def _begin(self, cluster: Any, step: Any) -> None:
@@ -188,8 +192,8 @@ def _cancel_steps(request: Any) -> ActionResult:
     return ActionResult({"CancelStepsInfoList": told})
 
 
-def make_stack(url: str, *, name: str, bucket: str, **parameters: str) -> str:
-    """A stack with a cluster that is up, and the bucket that it logs to; the cluster's id."""
+def make_stack(url: str, *, name: str, bucket: str, **parameters: str) -> None:
+    """A stack with a cluster, unless its generation is `off`, and the bucket that it logs to."""
     keys = {"aws_access_key_id": KEYS["access_key"], "aws_secret_access_key": KEYS["secret_key"]}
     made = {service: boto3.client(service, endpoint_url=url, region_name=REGION, **keys) for service in _SERVICES}
     made["s3"].create_bucket(Bucket=bucket)
@@ -199,14 +203,9 @@ def make_stack(url: str, *, name: str, bucket: str, **parameters: str) -> str:
         Capabilities=["CAPABILITY_NAMED_IAM"],
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
     )
-    resource = made["cloudformation"].describe_stack_resource(StackName=name, LogicalResourceId="Cluster")
-    cluster: str = resource["StackResourceDetail"]["PhysicalResourceId"]
-    bring_up(cluster)
-    return cluster
 
 
-def bring_up(cluster: str, state: str = "WAITING") -> None:
-    """moto has a cluster that CloudFormation made in TERMINATED at once."""
+def set_state(cluster: str, state: str) -> None:
     emr_backends[ACCOUNT][REGION].clusters[cluster].state = state
 
 
@@ -219,9 +218,11 @@ def _template(bucket: str) -> dict[str, Any]:
             "ClusterGeneration": {"Type": "String", "Default": "first"},
             "InstanceType": {"Type": "String", "Default": "m5.xlarge"},
         },
+        "Conditions": {"HasCluster": {"Fn::Not": [{"Fn::Equals": [{"Ref": "ClusterGeneration"}, "off"]}]}},
         "Resources": {
             "Cluster": {
                 "Type": "AWS::EMR::Cluster",
+                "Condition": "HasCluster",
                 "Properties": {
                     "Name": {"Fn::Sub": "data-phantom-${ClusterGeneration}"},
                     "JobFlowRole": "EMR_EC2_DefaultRole",

@@ -14,14 +14,18 @@ from app.engines.emr.steps import Steps
 from app.settings import AwsEmrSettings
 
 
-def emr_engine(settings: AwsEmrSettings, *, name: str = "emr") -> EmrEngine:
+def emr_engine(settings: AwsEmrSettings) -> EmrEngine:
     account = AwsAccount.of(settings)
-    s3 = AwsClients(account=account)
     # What goes to the cluster is tried again by the engine, which knows what must not happen twice.
     control = AwsClients(account=account, threads=4, max_attempts=1)
+    return emr_engine_over(settings, s3=AwsClients(account=account), control=control)
+
+
+def emr_engine_over(settings: AwsEmrSettings, *, s3: AwsClients, control: AwsClients) -> EmrEngine:
+    """`control` is for the stack and the cluster."""
     clusters = EmrClusters(clients=control)
     return EmrEngine(
-        name=name,
+        name="emr",
         s3=s3,
         control=control,
         bucket=Bucket(clients=s3, name=settings.s3_bucket, keys_per_request=settings.s3_max_keys_per_request),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from time import time
@@ -181,8 +181,10 @@ class EmrEngine:
         columns = [
             OutputColumn(name=column["name"], type=_type_name(column["type"])) for column in attempt.outcome["columns"]
         ]
-        pieces = attempt.folder.pieces(attempt.number) if columns else _nothing()
-        if attempt.outcome["format"] == "hive":
+        pieces = attempt.folder.pieces(attempt.number)
+        if not columns:
+            await sink.write_rows((), _no_rows())
+        elif attempt.outcome["format"] == "hive":
             await sink.write_rows(columns, hive_rows(pieces, columns))
         elif sink.delimiter != ",":
             await sink.write_rows(columns, csv_rows(pieces))
@@ -194,6 +196,6 @@ def _type_name(name: str) -> str:
     return name if "<" in name or "row(" in name else name.upper()
 
 
-async def _nothing() -> AsyncIterator[bytes]:
+async def _no_rows() -> AsyncIterator[Sequence[Sequence[str | None]]]:
     return
     yield  # makes it a generator

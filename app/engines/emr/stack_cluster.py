@@ -88,7 +88,8 @@ class StackCluster:
 
     async def check(self) -> None:
         """That the stack is there and can have a cluster. Raises: EngineError, AwsError."""
-        if await self._running() is None:
+        _, found = await self._look()
+        if found is None:
             await self._updatable()
 
     async def close(self) -> None:
@@ -102,37 +103,50 @@ class StackCluster:
             if attempt:
                 await asyncio.sleep(self._interval)
             try:
-                found = await self._running()
-                if found is not None:
-                    self._found = (found, monotonic())
-                    return found
-                stack = await self._updatable()
-                if stack.in_progress:
-                    self._say(f"The stack {self._stack.name} is in {stack.status}; waiting for its cluster.")
-                elif updated:
-                    raise await self._failed(stack)
-                else:
-                    updated = await self._update(stack)
+                found, updated = await self._one_look(updated=updated)
             except TransientAwsError as error:
                 self._say(error.message)
+                continue
+            if found is not None:
+                self._found = (found, monotonic())
+                return found
         raise TransientEngineError(
             f"The cluster of the stack {self._stack.name} was not up after {self._max_attempts} looks, one every"
             f" {self._interval:g} s.",
             code="CLUSTER_NOT_UP",
         )
 
-    async def _running(self) -> ClusterFacts | None:
+    async def _one_look(self, *, updated: bool) -> tuple[ClusterFacts | None, bool]:
+        """The cluster where it is up, and whether an update was begun for it; begins one where that is needed."""
+        _, found = await self._look()
+        if found is not None:
+            return found, updated
+        stack = await self._updatable()
+        if stack.in_progress:
+            self._say(f"The stack {self._stack.name} is in {stack.status}; waiting for its cluster.")
+            return None, updated
+        id_, found = await self._look()  # an update may have ended between the two answers
+        if found is not None:
+            return found, updated
+        if updated:
+            raise await self._failed(stack)
+        return None, await self._update(stack, id_)
+
+    async def _look(self) -> tuple[str | None, ClusterFacts | None]:
+        """The id of the cluster that the stack has, if any, and its facts where it takes steps."""
         resource = await self._stack.resource(self._logical_id)
-        if resource is None or not resource.physical_id or resource.status.endswith("_IN_PROGRESS"):
-            return None  # one that is being replaced would take the steps with it
+        if resource is None or not resource.physical_id:
+            return None, None
         if resource.type != _CLUSTER:
             raise TerminalEngineError(
                 f"{self._logical_id} in the stack {self._stack.name} is {resource.type}, not {_CLUSTER}; correct"
                 " connector.aws_emr.cluster_logical_id.",
                 code="NO_CLUSTER",
             )
+        if resource.status.endswith("_IN_PROGRESS"):
+            return resource.physical_id, None  # one that is being replaced would take the steps with it
         found = await self._clusters.facts(resource.physical_id)
-        return found if found is not None and found.takes_steps else None
+        return resource.physical_id, found if found is not None and found.takes_steps else None
 
     async def _updatable(self) -> StackFacts:
         """The stack, where it can have a cluster. Raises: TerminalEngineError."""
@@ -151,7 +165,7 @@ class StackCluster:
             )
         return stack
 
-    async def _update(self, stack: StackFacts) -> bool:
+    async def _update(self, stack: StackFacts, cluster: str | None) -> bool:
         """Begin the update, unless somebody has just begun it; whether we did."""
         if not await self._stack.describes(self._logical_id):
             raise TerminalEngineError(
@@ -165,10 +179,9 @@ class StackCluster:
                 f" to bring it up by ({_EXAMPLE}); start it yourself or correct connector.aws_emr.stack_parameter.",
                 code="CLUSTER_DOWN",
             )
-        resource = await self._stack.resource(self._logical_id)
         # A value of the state that was found: two who find the same ask for the same, and who comes too late changes
         # nothing, for by then the parameter has this value.
-        value = f"after-{resource.physical_id}" if resource and resource.physical_id else f"after-{_plain(stack)}"
+        value = f"after-{cluster or _plain(stack)}"
         try:
             await self._stack.set_parameter(stack, self._switch, value)
         except TerminalAwsError as error:

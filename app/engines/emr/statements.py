@@ -90,6 +90,8 @@ def _safe(text: str, part: Sequence[Token]) -> str:
     pieces = []
     end: int | None = None
     for token in part:
+        if end is not None and token.start <= end:
+            continue  # a number such as 2.50BD is several tokens at one place
         if end is not None and token.start > end + 1:
             pieces.append(" " if text[end + 1 : token.start].strip() else text[end + 1 : token.start])
         written = text[token.start : token.end + 1]

@@ -15,7 +15,7 @@ from app.engines.emr.failures import engine_error, lost
 
 log = structlog.get_logger()
 
-_LINGER = 0.02  # seconds in which steps gather for one call
+_LINGER = timedelta(milliseconds=250)  # in which steps gather for one call, unless they are looked at as often
 _MOST_PAUSE = timedelta(minutes=5)
 
 
@@ -29,6 +29,7 @@ class Steps:
     def __init__(self, *, clusters: EmrClusters, interval: timedelta) -> None:
         self._clusters = clusters
         self._interval = interval
+        self._linger = min(_LINGER, interval / 10).total_seconds()
         self._waiting: dict[str, list[tuple[Mapping[str, Any], asyncio.Future[str]]]] = defaultdict(list)
         self._to_cancel: dict[tuple[str, bool], list[tuple[str, asyncio.Future[str]]]] = defaultdict(list)
         self._watched: dict[str, dict[str, asyncio.Queue[StepStatus | Exception]]] = defaultdict(dict)
@@ -92,7 +93,7 @@ class Steps:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _add_soon(self, cluster: str) -> None:
-        await asyncio.sleep(_LINGER)
+        await asyncio.sleep(self._linger)
         waiting = self._waiting.pop(cluster)
         for start in range(0, len(waiting), STEPS_AT_ONCE):
             await self._add(cluster, waiting[start : start + STEPS_AT_ONCE])
@@ -115,7 +116,7 @@ class Steps:
                 future.set_result(id_)
 
     async def _cancel_soon(self, cluster: str, *, force: bool) -> None:
-        await asyncio.sleep(_LINGER)
+        await asyncio.sleep(self._linger)
         waiting = self._to_cancel.pop((cluster, force))
         try:
             for start in range(0, len(waiting), STEPS_AT_ONCE):

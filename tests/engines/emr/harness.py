@@ -20,7 +20,6 @@ class Emr:
 
     url: str
     name: str
-    cluster: str
     runner: StepRunner
 
     def engine(self, **values: object) -> EmrEngine:
@@ -43,11 +42,11 @@ def settings_at(url: str, name: str, **values: object) -> AwsEmrSettings:
 
 
 @contextmanager
-def emr_at_work(folder: Path, **environment: str) -> Iterator[Emr]:
+def emr_at_work(folder: Path, *, generation: str = "first", **environment: str) -> Iterator[Emr]:
     """The programs of the steps get the environment."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for each request would hide the rest
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # a line for each request would hide the rest
     name = f"phantom-{uuid4().hex[:8]}"  # one moto's state is every moto's in this process
     with moto_server() as url:
-        cluster = make_stack(url, name=name, bucket=name)
+        make_stack(url, name=name, bucket=name, ClusterGeneration=generation)
         with running_steps(url, bucket=name, folder=folder, environment=environment) as runner:
-            yield Emr(url=url, name=name, cluster=cluster, runner=runner)
+            yield Emr(url=url, name=name, runner=runner)
