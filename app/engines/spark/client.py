@@ -21,6 +21,7 @@ from app.engines.spark.errors import HandleError, engine_error, is_broken_connec
 _CLIENT = "data-phantom"
 _CHUNK_BYTES = 1024 * 1024
 _PAUSES = (0.1, 0.3, 1.0, 2.0, 4.0)  # before the calls that follow a lost connection
+_UNTIL_STARTED = (0.1, 0.4, 1.0, None)  # pauses before an operation that is not there is given up
 # A server ends a stream that says nothing after two minutes, and is asked again. Longer silence is a dead connection.
 _SILENCE_SECONDS = 150
 _CALL_SECONDS = 20.0
@@ -74,8 +75,18 @@ class SparkClient:
 
         Raises: HandleError where the server has not got them (any more); EngineError.
         """
-        async for response in self._follow(session, operation, self._reattach(session, operation, last=None)):
-            yield response
+        begun = False
+        for pause in _UNTIL_STARTED:
+            try:
+                async for response in self._follow(session, operation, self._reattach(session, operation, last=None)):
+                    begun = True
+                    yield response
+            except HandleError as error:
+                if begun or error.is_taken or pause is None:
+                    raise
+            else:
+                return
+            await asyncio.sleep(pause)  # who gave the handle may be about to start it
 
     async def interrupt(self, session: str) -> None:
         """Stop whatever the session runs. Raises: EngineError."""

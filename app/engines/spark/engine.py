@@ -148,6 +148,8 @@ class SparkEngine:
             else:
                 await job.stop()
         await asyncio.gather(*(job.task for _, job in jobs), return_exceptions=True)
+        for _, job in jobs:
+            await job.discard()  # what nobody has fetched
         await self._runners.close()
         await self._server.close()
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)

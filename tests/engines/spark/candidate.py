@@ -52,12 +52,12 @@ async def spark_sql(request: pytest.FixtureRequest, folder: Path) -> AsyncIterat
 @asynccontextmanager
 async def spark_pyspark(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Candidate]:
     server: SparkServer = request.getfixturevalue("spark_server")
-    engine = engine_at(server, folder)
+    engine = engine_at(server, folder, spare=True)
     driver = Driver(engine, type=TaskType.PYSPARK, folder=folder)
     yield Candidate(driver=driver, queries=SCRIPTS, gone=server.is_idle, begins_after=5)
     await engine.close()
 
 
-def engine_at(server: SparkServer, folder: Path) -> SparkEngine:
+def engine_at(server: SparkServer, folder: Path, *, spare: bool = False) -> SparkEngine:
     address = SparkAddress.parse(server.connect_url)
-    return SparkEngine(name="spark", server=RemoteServer(address), scratch=folder / "scratch", spare=False)
+    return SparkEngine(name="spark", server=RemoteServer(address), scratch=folder / "scratch", spare=spare)
