@@ -219,7 +219,7 @@ async def test_a_deleted_playground_leaves_nothing_in_the_bucket(planned, aws, t
     await until(lambda: aws.steps)
     await engine.cancel(handle)
     await engine.forget(work.playground_id)
-    left = [key async for page in engine._bucket.keys("data-phantom/emr/") for key, _ in page]
+    left = [found.key async for found in engine._bucket.objects("data-phantom/emr/")]
     assert all("/scripts/" in key for key in left)
 
 
