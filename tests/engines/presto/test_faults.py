@@ -119,22 +119,22 @@ async def test_what_does_not_speak_the_protocol_is_told():
 # ---- handles
 
 
-async def test_a_handle_of_any_moment_before_the_second_page_finds_the_work(presto_server, tmp_path):
-    """A worker is killed after each poll in turn: what it has stored is good for the next one."""
-    async with driver_for(presto_server.url, Dialect.PRESTO, tmp_path) as first:
-        kept = handle = await first.submit(MANY_PAGES)
+async def test_whatever_moment_a_worker_dies_in_the_handle_that_it_has_stored_is_good(presto_server, tmp_path):
+    async with (
+        driver_for(presto_server.url, Dialect.PRESTO, tmp_path) as first,
+        driver_for(presto_server.url, Dialect.PRESTO, tmp_path) as second,
+    ):
+        stored = await first.submit(MANY_PAGES)
         state = WorkState.RUNNING
         while state is WorkState.RUNNING:
-            poll = await first.engine.poll(handle, wait=timedelta(seconds=5))
-            kept, state = poll.handle or kept, poll.state
-            assert kept.durable
-            await asyncio.sleep(0.05)  # a request may be on its way
-            async with driver_for(presto_server.url, Dialect.PRESTO, tmp_path) as other:
-                job = other.engine._job(kept)
-                await job._client.ask(kept.text.split()[1], wait=timedelta(0))
-        async with driver_for(presto_server.url, Dialect.PRESTO, tmp_path) as second:
-            assert (await second.follow(kept))[0].state is WorkState.SUCCEEDED
-            assert (await second.fetch(kept)).row_count == 20_000
+            poll = await first.engine.poll(stored, wait=timedelta(seconds=5))
+            await asyncio.sleep(0.05)  # what it may have asked for besides is on its way
+            page, _ = await second.engine._client.ask(stored.text.split()[1], wait=timedelta(0))
+            assert page.error is None
+            assert stored.durable
+            stored, state = poll.handle or stored, poll.state
+        assert (await second.follow(stored))[0].state is WorkState.SUCCEEDED
+        assert (await second.fetch(stored)).row_count == 20_000
 
 
 async def test_rows_that_were_taken_are_lost_to_another_and_its_query_is_ended(driver, presto_server):
