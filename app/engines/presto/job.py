@@ -88,8 +88,7 @@ class PrestoJob:
             pending = self._stopping or self._step
             if pending is None:
                 pending = self._start_step()
-            if not self._log:
-                await asyncio.wait({pending}, timeout=wait.total_seconds())
+            await asyncio.wait({pending}, timeout=wait.total_seconds())
             self._look_at_step()
         handle = None
         if self.state is WorkState.RUNNING and self._uri is not None and self.handle != self._told:

@@ -16,9 +16,6 @@ class QueryLog:
         self._state = ""
         self._warnings: set[str] = set()
 
-    def __bool__(self) -> bool:
-        return bool(self._lines)
-
     def take(self) -> Sequence[EngineLogLine]:
         """The lines since the last time."""
         lines, self._lines = self._lines, []
