@@ -34,7 +34,7 @@ _TRANSIENT_CLASSES: Mapping[str, str] = {
     "58": "CONNECTION",
 }
 _BY_CODE: Mapping[int, str] = {
-    40000: "SYNTAX",  # a ParseException has no code of its own
+    40000: "INVALID_QUERY",
     10001: "TABLE_NOT_FOUND",
     10002: "COLUMN_NOT_FOUND",
     10003: "COLUMN_NOT_FOUND",
@@ -44,6 +44,8 @@ _BY_CODE: Mapping[int, str] = {
     10072: "DATABASE_NOT_FOUND",
     40003: "PERMISSION",
 }
+# Hive has no state and no code of its own for it.
+_UNPARSED = re.compile(r"^FAILED: ParseException\b")
 # The protocol has no state and no code for what the server has forgotten.
 _FORGOTTEN = re.compile(r"Invalid OperationHandle|Invalid SessionHandle|Session does not exist", re.IGNORECASE)
 _CONDITION = re.compile(r"^\s*\[[A-Z][A-Z0-9_.]*\]\s*", re.MULTILINE)
@@ -72,7 +74,7 @@ def server_error(message: str | None, *, state: str | None, code: int | None) ->
     if word is not None:
         return TransientEngineError(told, code=word)
     found = _BY_STATE.get(state) or _BY_CODE.get(code) or _BY_CLASS.get(state[:2]) or "ENGINE_ERROR"
-    return TerminalEngineError(told, code=found)
+    return TerminalEngineError(told, code="SYNTAX" if _UNPARSED.match(told) else found)
 
 
 def plain_message(message: str) -> str:

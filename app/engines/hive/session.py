@@ -127,5 +127,6 @@ class HiveSession:
     ) -> T:
         await asyncio.sleep(pause)
         if not self._connection.is_usable:
+            self._connection.shut()
             self._connection = await self._connections.connect()
         return await self._connection.call(verb, *args, **kwargs)
