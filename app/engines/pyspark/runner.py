@@ -18,14 +18,17 @@ from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from app.engines.pyspark.result import ResultError, write_result
 from app.engines.pyspark.tables import prepare_tables, save_tables
+from app.engines.pyspark.written import written_rows
 
 JOB = "job.json"
 _SCRIPT = "script.py"
 _OUTCOME = "outcome.json"
 _LONGEST_MESSAGE = 2_000
+_THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
 # More telling than the class's own name; the first class of an error's ancestry that is listed counts.
 _CODES = {"SyntaxError": "SYNTAX", "ParseException": "SYNTAX", "AnalysisException": "ANALYSIS", "ImportError": "IMPORT"}
 
@@ -76,7 +79,10 @@ def outcome_of(spark: Any, folder: Path, *, own_server: bool) -> dict[str, Any]:
     try:
         prepare_tables(spark, {name: Path(path) for name, path in job.get("tables", {}).items()})
         _furnish(spark, job)
-        result = _run_script(folder / _SCRIPT)
+        output_path = folder / "written" if _shares_files() else None
+        result = _run_script(folder / _SCRIPT, output_path)
+        if result is None and output_path is not None:
+            result = written_rows(spark, output_path)
         columns, row_count = write_result(result, folder / "output.csv")
         tables = save_tables(spark, folder / "tables") if own_server else []  # a real Spark keeps its own
     except _ScriptFailedError as error:
@@ -103,7 +109,13 @@ def _furnish(spark: Any, job: Mapping[str, Any]) -> None:
             spark.udf.registerJavaFunction(function["name"], function["class"], function["returns"])
 
 
-def _run_script(path: Path) -> object:
+def _shares_files() -> bool:
+    """Whether Spark writes to files of this machine."""
+    remote = os.environ.get("SPARK_REMOTE")
+    return remote is None or urlsplit(remote).hostname in _THIS_MACHINE
+
+
+def _run_script(path: Path, output_path: Path | None) -> object:
     """Run the script as the main module; what it assigned to `result`."""
     source = path.read_text(encoding="utf-8")
     # The module's name lets functions of the script travel into UDFs, and `if __name__ == "__main__"` run.
@@ -112,6 +124,8 @@ def _run_script(path: Path) -> object:
     from pyspark.sql import SparkSession  # noqa: PLC0415 - optional, and imported during the warm-up
 
     module.__dict__["spark"] = SparkSession.getActiveSession()
+    if output_path is not None:
+        module.__dict__["output_path"] = str(output_path)
     sys.modules["__main__"] = module
     sys.argv = [path.name]
     linecache.cache[path.name] = (len(source), None, source.splitlines(keepends=True), path.name)
