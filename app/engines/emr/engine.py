@@ -33,6 +33,7 @@ from app.engines.emr.giving import Place
 from app.engines.emr.rows import csv_rows, hive_rows
 
 _CHECK_SECONDS = 5
+_RENEWED_SECONDS = 3_600
 _REMEMBERED = 1_000  # ended attempts that may still be polled
 _TYPES = frozenset({TaskType.HIVE, TaskType.PRESTO, TaskType.SPARK_SQL, TaskType.PYSPARK})
 
@@ -71,7 +72,7 @@ class EmrEngine:
         self._presto = presto
         self._attempts: OrderedDict[str, EmrAttempt] = OrderedDict()
         self._fetched: OrderedDict[str, None] = OrderedDict()
-        self._uploaded: set[str] = set()
+        self._uploaded: dict[str, float] = {}  # when, by the key
 
     async def submit(self, work: Work) -> Handle:
         with engine_errors():
@@ -166,15 +167,18 @@ class EmrEngine:
     async def _upload_jar(self, udf: WorkUdf) -> str:
         """For a JAR that lies on this machine alone."""
         key = f"{self._prefix}/jars/{udf.sha256}.jar"
-        data = b"" if key in self._uploaded else await asyncio.to_thread(udf.jar.read_bytes)
+        data = b"" if self._is_there(key) else await asyncio.to_thread(udf.jar.read_bytes)
         return await self._upload(key, data)
 
     async def _upload(self, key: str, data: bytes) -> str:
-        """Once in this process: the key names the very bytes."""
-        if key not in self._uploaded:
+        """The key names the very bytes, so what is there is good; it is renewed, for a rule may delete what is old."""
+        if not self._is_there(key):
             await self._bucket.put(key, data)
-            self._uploaded.add(key)
+            self._uploaded[key] = time()
         return f"s3://{self._bucket.name}/{key}"
+
+    def _is_there(self, key: str) -> bool:
+        return time() - self._uploaded.get(key, 0) < _RENEWED_SECONDS
 
     @staticmethod
     async def _deliver(attempt: EmrAttempt, sink: OutputSink) -> None:
