@@ -155,8 +155,7 @@ WRITTEN = "spark.createDataFrame([(1, 'ä'), (2, None)], 'a int, b string')"
         f"{WRITTEN}.write.json(output_path)",
         f"{WRITTEN}.toPandas().to_csv(output_path, index=False)",
         f"{WRITTEN}.toPandas().to_parquet(output_path)",
-        f"{WRITTEN}.toPandas().to_csv(output_path + '.csv', index=False)\nimport os\nos.mkdir(output_path)\n"
-        "os.rename(output_path + '.csv', output_path + '/rows.csv')",
+        f"import os\nos.mkdir(output_path)\n{WRITTEN}.toPandas().to_csv(output_path + '/rows.csv', index=False)",
     ],
 )
 async def test_what_a_script_writes_to_its_output_path_is_its_output(spark, writing):
