@@ -65,6 +65,15 @@ async def test_a_pyspark_script_finds_spark_and_its_prints_are_its_log(run):
     assert "begun" in ended.log
 
 
+async def test_what_a_pyspark_script_writes_to_its_path_is_its_output(run):
+    ended = await run(TaskType.PYSPARK, "spark.range(3).selectExpr('id AS n').write.parquet(output_path)")
+    assert (ended.labels, ended.types) == (["n"], ["BIGINT"]), ended.message
+    assert sorted(ended.rows) == [["0"], ["1"], ["2"]]
+    ended = await run(TaskType.PYSPARK, "x = 1")
+    assert ended.state is WorkState.SUCCEEDED
+    assert ended.stored.columns == ()
+
+
 async def test_a_pyspark_script_that_fails_tells_its_line(run):
     ended = await run(TaskType.PYSPARK, "x = 1\nprint(1 / 0)\n")
     assert ended.code == "SCRIPT"

@@ -25,6 +25,7 @@ CONDITIONS = {
     "UNRESOLVED_COLUMN": "COLUMN_NOT_FOUND",
     "UNRESOLVED_ROUTINE": "FUNCTION_NOT_FOUND",
 }
+FORMATS = {".parquet": "parquet", ".orc": "orc", ".json": "json", ".csv": "csv"}
 NEEDS_QUOTES = '[",\\n\\r]|^$|^ | $'
 
 
@@ -71,7 +72,14 @@ def main(folder):
     try:
         job = json.loads(read(spark, folder.rpartition("/")[0] + "/job.json"))
         register(spark, job["functions"])
-        result = run_script(spark, job["script"]) if "script" in job else run_statements(spark, job["statements"])
+        result = (
+        if "script" in job:
+            result = run_script(spark, job["script"], folder + "/written")
+        else:
+            result = run_statements(spark, job["statements"])
+            if "script" in job
+            else run_statements(spark, job["statements"])
+        )
         if result is not None:
             outcome["columns"] = write(result, folder + "/parts")
     except ScriptFailed as error:
@@ -110,11 +118,12 @@ def run_statements(spark, statements):
     return result
 
 
-def run_script(spark, source):
-    """Run the script as the main module; what it assigned to `result`, as rows of Spark's."""
+def run_script(spark, source, output_path):
+    """Run the script as the main module; what it assigned to `result` or wrote to its path, as rows of Spark's."""
     module = types.ModuleType("__main__")
     module.__file__ = SCRIPT
     module.spark = spark
+    module.output_path = output_path
     sys.modules["__main__"] = module
     sys.argv = [SCRIPT]
     linecache.cache[SCRIPT] = (len(source), None, source.splitlines(keepends=True), SCRIPT)
@@ -128,7 +137,24 @@ def run_script(spark, source):
     except BaseException as error:
         print_traceback(error)
         raise ScriptFailed(place_of(error), code_of(error, "SCRIPT")) from error
-    return as_frame(spark, module.__dict__.get("result"))
+    result = module.__dict__.get("result")
+    return written(spark, output_path) if result is None else as_frame(spark, result)
+
+
+def written(spark, uri):
+    """The rows of the files at the path, by their endings; none where nothing was written."""
+    try:
+        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(uri).select("path").collect()
+    except Exception as error:
+        if "PATH_NOT_FOUND" in str(error) or "Path does not exist" in str(error):
+            return None
+        raise
+    found = {ending for ending in FORMATS for file in files if ending in file[0].rpartition("/")[2]}
+    if not files:
+        return None
+    if len(found) != 1:
+        raise ScriptFailed("The files at `output_path` must be of one format: Parquet, ORC, JSON or CSV.", "RESULT")
+    return spark.read.format(FORMATS[found.pop()]).option("header", "true").load(uri)
 
 
 def as_frame(spark, result):
