@@ -72,14 +72,10 @@ def main(folder):
     try:
         job = json.loads(read(spark, folder.rpartition("/")[0] + "/job.json"))
         register(spark, job["functions"])
-        result = (
         if "script" in job:
             result = run_script(spark, job["script"], folder + "/written")
         else:
             result = run_statements(spark, job["statements"])
-            if "script" in job
-            else run_statements(spark, job["statements"])
-        )
         if result is not None:
             outcome["columns"] = write(result, folder + "/parts")
     except ScriptFailed as error:
