@@ -1,4 +1,4 @@
-"""A real Hive of the tests' own, where `scripts/fetch-hive` has brought one: HiveServer2, metastore and Tez in one JVM."""
+"""A real Hive, where `scripts/fetch-hive` has brought one: HiveServer2, metastore and Tez in one JVM."""
 
 import os
 from collections.abc import Mapping, Sequence
