@@ -2,111 +2,35 @@
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
-from uuid import UUID
 
 import pytest
-from sqlalchemy import text
 
 from app.domain.errors import NotFoundError, PrunedError
-from app.domain.identity import new_id, utc_now
+from app.domain.identity import utc_now
 from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import ReconciliationOptions
 from app.domain.retention import SETTLED, Rules
-from app.domain.status import ReconciliationStatus
-from app.models import Playground, Run, TaskRun
 from app.outputs.locations import differences_location
-from app.services import retention as retention_module
 from app.services.discards import DiscardService
 from app.services.reconciliations import Comparison
 from app.services.retention import Pruned, RetentionService
 from app.store.unit_of_work import UnitOfWork
+from tests.services.retained import (
+    DAY,
+    OLD,
+    file_of,
+    numbers,
+    old_runs,
+    output,
+    pair,
+    prune,
+    root,
+    row_of,
+    write,
+)
 from tests.support.workbench import Workbench
 
-DAY = timedelta(days=1)
-OLD = 30 * DAY
-
-
-@pytest.fixture(autouse=True)
-def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pauses, and pieces so small that there are many."""
-    monkeypatch.setattr(retention_module, "PAUSE", timedelta())
-    monkeypatch.setattr(retention_module, "BATCH", 2)
-    monkeypatch.setattr(retention_module, "ROWS", 3)
-
-
-async def prune(bench: Workbench, **rules: object) -> Pruned:
-    """One pass, and the deletion of the files."""
-    pruned = await RetentionService(database=bench.database, rules=Rules(**rules)).prune()  # type: ignore[arg-type]
-    await DiscardService(database=bench.database, outputs=bench.process.outputs).clear()
-    return pruned
-
-
-async def old_runs(bench: Workbench, playground: Playground, count: int) -> list[Run]:
-    """Successful runs of long ago, the oldest first."""
-    async with bench.worker():
-        made = [await bench.run(playground) for _ in range(count)]
-    for number, run in enumerate(reversed(made)):
-        await bench.age("run", "ended_at", OLD + number * DAY, [run.id])
-    return made
-
-
-async def numbers(bench: Workbench, playground: Playground) -> list[int]:
-    rows = await bench.rows(Run.__table__.select().where(Run.__table__.c.playground_id == playground.id))
-    return sorted(row.number for row in rows)
-
-
-async def output(bench: Workbench, run: Run, name: str = "a") -> TaskRun:
-    return (await bench.task_runs(run))[name]
-
-
-def file_of(bench: Workbench, row: TaskRun) -> Path:
-    assert row.output_location is not None
-    return root(bench) / row.output_location
-
-
-def root(bench: Workbench) -> Path:
-    return bench.process.settings.outputs.directory
-
-
-async def write(bench: Workbench, statement: str) -> None:
-    async def work(unit: UnitOfWork) -> None:
-        await unit._session.execute(text(statement))
-
-    await bench.database.write(work)
-
-
-async def pair(
-    bench: Workbench, playground: Playground, left: TaskRun, right: TaskRun, *, status: str, age: timedelta
-) -> UUID:
-    """A comparison in the history, with its file."""
-    assert left.task_id is not None
-    assert right.task_id is not None
-    row = await bench.services.reconciliations.create(
-        bench.viewer, playground.id, left_task_id=left.task_id, right_task_id=right.task_id,
-        mapping=[ColumnMapping(left="one", right="one")], options=ReconciliationOptions(),
-    )  # fmt: skip
-    return await pair_run(bench, row.id, left, right, status=status, age=age)
-
-
-async def pair_run(
-    bench: Workbench, reconciliation_id: UUID, left: TaskRun, right: TaskRun, *, status: str, age: timedelta
-) -> UUID:
-    run_id, at = new_id(), utc_now()
-    location = f"{differences_location(run_id)}/differences.csv"
-
-    async def work(unit: UnitOfWork) -> None:
-        await unit.reconciliations.add_run(
-            id=run_id, reconciliation_id=reconciliation_id, playground_id=left.playground_id,
-            left_task_run_id=left.id, right_task_run_id=right.id, mapping=[], options={},
-            status=ReconciliationStatus(status), progress=1.0, created_at=at,
-            ended_at=None if status == "PENDING" else at - age, differences_location=location,
-        )  # fmt: skip
-
-    await bench.database.write(work)
-    (root(bench) / location).parent.mkdir(parents=True)
-    (root(bench) / location).write_text("one\n1\n")
-    return run_id
+pytestmark = pytest.mark.usefixtures("in_haste")
 
 
 # ---- runs
@@ -281,52 +205,6 @@ async def test_an_output_that_a_younger_run_has_carried_over_stays_until_that_is
     assert (await prune(bench, max_age=DAY)).runs == 1
     assert not file_of(bench, source).exists()
     assert file_of(bench, await output(bench, newest)).exists()
-
-
-# ---- comparisons
-
-
-async def test_a_comparison_in_the_history_keeps_the_runs_of_its_sides_until_it_goes_itself(bench: Workbench) -> None:
-    playground, _ = await bench.graph({"a": ""})
-    first, second, _ = await old_runs(bench, playground, 3)
-    left, right = await output(bench, first), await output(bench, second)
-    old = await pair(bench, playground, left, right, status="SUCCESS", age=OLD)
-    (reconciliation_id,) = {(await row_of(bench, old)).reconciliation_id}
-    newest = await pair_run(bench, reconciliation_id, right, right, status="FAILED", age=OLD)
-    pruned = await prune(bench, max_age=DAY)
-    assert pruned.reconciliation_runs == 1
-    assert await numbers(bench, playground) == [2, 3]  # the newest comparison is kept, and with it its side
-    assert not (root(bench) / differences_location(old)).exists()
-    assert (root(bench) / differences_location(newest)).exists()
-
-
-async def test_an_old_file_of_differences_goes_and_the_result_stays(bench: Workbench) -> None:
-    playground, _ = await bench.graph({"a": ""})
-    (run,) = await old_runs(bench, playground, 1)
-    row = await output(bench, run)
-    old = await pair(bench, playground, row, row, status="SUCCESS", age=OLD)
-    newest = await pair_run(bench, (await row_of(bench, old)).reconciliation_id, row, row, status="SUCCESS", age=OLD)
-    assert (await prune(bench, max_output_age=DAY)).outputs == 1
-    assert (await row_of(bench, old)).differences_pruned_at is not None
-    assert (await row_of(bench, newest)).differences_pruned_at is None
-    assert not (root(bench) / differences_location(old)).exists()
-
-
-async def test_the_sides_of_a_comparison_that_is_on_stay(bench: Workbench) -> None:
-    playground, _ = await bench.graph({"a": ""})
-    first, second, _ = await old_runs(bench, playground, 3)
-    left, right = await output(bench, first), await output(bench, second)
-    await pair(bench, playground, left, right, status="PENDING", age=OLD)
-    assert await prune(bench, max_age=DAY, max_output_age=DAY) == Pruned()
-    assert file_of(bench, left).exists()
-    assert file_of(bench, right).exists()
-
-
-async def row_of(bench: Workbench, run_id: UUID):
-    async with bench.database.read() as unit:
-        row = await unit.reconciliations.run(run_id)
-    assert row is not None
-    return row
 
 
 # ---- crashes, and several at once
