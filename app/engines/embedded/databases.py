@@ -1,9 +1,10 @@
 """DuckDB databases in memory, one for each playground, closed to everything but the playground's own files."""
 
+import ctypes
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -94,7 +95,9 @@ class Databases:
         """Close what has not been used for long, but for a few; whether there is more than these few still."""
         with self._lock:
             self._close_idle(most=_KEPT_RESTING, unused_since=monotonic() - REST_SECONDS)
-            return len(self._open) > _KEPT_RESTING
+            more = len(self._open) > _KEPT_RESTING
+        _give_back_memory()
+        return more
 
     def prepare(self) -> None:
         """Open a database ahead of the next playground's first job."""
@@ -154,3 +157,9 @@ class Databases:
         )
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
         return connection
+
+
+def _give_back_memory() -> None:
+    """Let the system have what closed databases took: glibc keeps most of it by itself. Elsewhere there is no such call."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
