@@ -160,6 +160,6 @@ class Databases:
 
 
 def _give_back_memory() -> None:
-    """Let the system have what closed databases took: glibc keeps most of it by itself. Elsewhere there is no such call."""
+    """Let the system have what closed databases took, where the C library is one that keeps it."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
