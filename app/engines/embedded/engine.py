@@ -80,6 +80,7 @@ class EmbeddedSqlEngine:
         self._jobs: dict[str, Job] = {}
         self._interrupters: set[asyncio.Task[None]] = set()
         self._resting: asyncio.Task[None] | None = None
+        self._stirred = False
         # its parser warns of statements that are refused here anyway, with a place
         logging.getLogger("sqlglot").setLevel(logging.ERROR)
         self._executor.submit(self._prepare)
@@ -92,6 +93,7 @@ class EmbeddedSqlEngine:
         self._jobs[job.id] = job
         self._forget_old()
         self._executor.submit(self._run, job)
+        self._stirred = True
         if self._resting is None or self._resting.done():
             self._resting = asyncio.create_task(self._rest())
         return Handle(text=job.id, durable=False)
@@ -152,7 +154,8 @@ class EmbeddedSqlEngine:
     async def _rest(self) -> None:
         """Until few databases lie idle; a process that is left alone ends up with these."""
         more = True
-        while more:
+        while more or self._stirred:  # work that came meanwhile opens a database after the look
+            self._stirred = False
             await asyncio.sleep(REST_SECONDS)
             more = await asyncio.to_thread(self._databases.rest)
 
