@@ -15,6 +15,8 @@ from tests.engines.presto.candidate import QUERIES
 from tests.engines.presto.driving import running
 from tests.support.presto import PrestoServer
 
+_OBJECT_IN_MOTO = 60_000_000  # moto takes the body of a PUT into memory, and Presto's 45 MB come in one
+
 
 @asynccontextmanager
 async def emr(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Candidate]:
@@ -29,5 +31,12 @@ async def emr(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Can
             return cluster.engine(presto_url=server.url)
 
         driver = Driver(engine, type=TaskType.PRESTO, folder=folder)
-        yield Candidate(driver=driver, queries=QUERIES, gone=gone, begins_after=1, twin=twin)
+        yield Candidate(
+            driver=driver,
+            queries=QUERIES,
+            gone=gone,
+            begins_after=1,
+            twin=twin,
+            served_here=_OBJECT_IN_MOTO,
+        )
         await engine.close()
