@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 WIDE = 200  # columns, where no terminal says its own
-NAMES = ("api", "chaos", "engine", "export", "live", "schedule", "spark")
+NAMES = ("api", "chaos", "engine", "export", "live", "reconcile", "schedule", "spark")
 
 
 def main() -> None:
@@ -39,13 +39,17 @@ def main() -> None:
 
 def show(name: str, outcome: dict[str, Any]) -> None:
     columns = list(dict.fromkeys(column for row in outcome["rows"].values() for column in row))
-    table = Table("", *columns, title=f"{name} ({outcome['unit']})")
+    table = Table(Column("", no_wrap=True), *columns, title=f"{name} ({outcome['unit']})")
     for label, row in outcome["rows"].items():
-        table.add_row(label, *(f"{row[column]:.4g}" if column in row else "" for column in columns))
+        table.add_row(label, *(cell(row.get(column, "")) for column in columns))
     console = Console(width=None if sys.stdout.isatty() else WIDE)
     console.print(table)
     if outcome.get("note"):
         console.print(outcome["note"])
+
+
+def cell(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 if __name__ == "__main__":

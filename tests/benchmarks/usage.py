@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 PROC = Path("/proc")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -29,6 +30,25 @@ def memory_mb(pid: int) -> float:
     return sum(_memory_bytes(each) for each in family(pid)) / _MB
 
 
+class PeakMemory:
+    """The most memory that a family had at a time, as far as samples tell; exact where it is one process."""
+
+    FAMILY_SECONDS = 0.1  # to look for children takes milliseconds
+
+    def __init__(self, pid: int) -> None:
+        self.mb = 0.0
+        self._pid = pid
+        self._members: list[int] = []
+        self._next = 0.0
+
+    def sample(self) -> None:
+        if monotonic() >= self._next:
+            self._members = list(family(self._pid))
+            self._next = monotonic() + self.FAMILY_SECONDS
+        together = sum(_resident_bytes(each) for each in self._members) / _MB
+        self.mb = max(self.mb, together, *(peak_mb(each) for each in self._members))
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system time of the family so far, with that of children who have ended."""
     total = 0.0
@@ -50,6 +70,10 @@ def _memory_bytes(pid: int) -> int:
     with suppress(OSError, StopIteration):
         lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) * 1024
+    return _resident_bytes(pid)
+
+
+def _resident_bytes(pid: int) -> int:
     with suppress(OSError):
         return int((PROC / str(pid) / "statm").read_text().split()[1]) * _PAGE_BYTES
     return 0

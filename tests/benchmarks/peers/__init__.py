@@ -11,6 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.benchmarks import environments
+
 # Prefect 3.8 does not start on newer versions of FastAPI, though it permits them.
 PEERS = {"prefect": ("prefect>=3.8,<4", "fastapi<0.150"), "dagster": ("dagster>=1.13,<2", "dagster-webserver>=1.13,<2")}
 ROOT = Path(__file__).parents[3]
@@ -20,8 +22,8 @@ TIMEOUT_SECONDS = 3600
 def measure(sizes: dict[str, int]) -> dict[str, dict[str, float]]:
     """The rows of all peers, each with its home in a folder that is gone afterwards."""
     rows: dict[str, dict[str, float]] = {}
-    for name in PEERS:
-        python = installed(name)
+    for name, requirements in PEERS.items():
+        python = environments.ensure(name, *requirements)
         sys.stderr.write(f"Measuring {name} …\n")
         with tempfile.TemporaryDirectory() as home:
             done = subprocess.run(
@@ -34,17 +36,3 @@ def measure(sizes: dict[str, int]) -> dict[str, dict[str, float]]:
             )
         rows |= json.loads(done.stdout.splitlines()[-1])
     return rows
-
-
-def installed(name: str) -> str:
-    """The Python that has the peer; made by the first call."""
-    cache = os.environ.get("DATA_PHANTOM_BENCH_CACHE") or Path.home() / ".cache" / "data-phantom-bench"
-    folder = Path(cache) / name
-    python, stamp = folder / "bin" / "python", folder / "installed"
-    wanted = " ".join(PEERS[name])
-    if not stamp.exists() or stamp.read_text() != wanted:
-        sys.stderr.write(f"Installing {wanted} into {folder} …\n")
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PEERS[name]], check=True)
-        stamp.write_text(wanted)
-    return str(python)
