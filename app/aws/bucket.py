@@ -1,6 +1,6 @@
 """A bucket of S3: its objects listed, read by ranges, written, deleted."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
@@ -54,7 +54,11 @@ class Bucket:
         await self._call("head_bucket")
 
     async def facts(self, key: str) -> ObjectFacts:
-        found = await self._call("head_object", Key=key)
+        return await self._clients.run(self.head, key)
+
+    def head(self, key: str) -> ObjectFacts:
+        """As `facts`, for threads."""
+        found = self._clients.ask("s3", "head_object", Bucket=self.name, Key=key)
         return ObjectFacts(key=key, size_bytes=found["ContentLength"], etag=found["ETag"])
 
     async def pieces(
@@ -104,14 +108,34 @@ class Bucket:
 
     async def objects(self, prefix: str) -> AsyncIterator[ObjectFacts]:
         """All whose keys begin with the prefix, in the order of their keys."""
-        arguments: dict[str, Any] = {"Prefix": prefix, "MaxKeys": self._keys_per_request}
+        token: str | None = None
         while True:
-            page = await self._call("list_objects_v2", **arguments)
-            for found in page.get("Contents", ()):
-                yield ObjectFacts(key=found["Key"], size_bytes=found["Size"], etag=found["ETag"])
-            if not page.get("IsTruncated"):
+            found, token = await self._clients.run(self._page, prefix, token)
+            for each in found:
+                yield each
+            if token is None:
                 return
-            arguments["ContinuationToken"] = page["NextContinuationToken"]
+
+    def listed(self, prefix: str) -> Iterator[ObjectFacts]:
+        """As `objects`, for threads."""
+        token: str | None = None
+        while True:
+            found, token = self._page(prefix, token)
+            yield from found
+            if token is None:
+                return
+
+    def _page(self, prefix: str, token: str | None) -> tuple[list[ObjectFacts], str | None]:
+        """Some objects, and what the next ones are asked for with."""
+        arguments = {} if token is None else {"ContinuationToken": token}
+        page = self._clients.ask(
+            "s3", "list_objects_v2", Bucket=self.name, Prefix=prefix, MaxKeys=self._keys_per_request, **arguments
+        )
+        found = [
+            ObjectFacts(key=each["Key"], size_bytes=each["Size"], etag=each["ETag"])
+            for each in page.get("Contents", ())
+        ]
+        return found, page["NextContinuationToken"] if page.get("IsTruncated") else None
 
     async def get(self, key: str, *, last: int | None = None) -> bytes | None:
         """A small object, or its last bytes; None where there is none."""

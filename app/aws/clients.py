@@ -1,7 +1,7 @@
 """The clients of one AWS account, and the threads in which their calls run, for boto3 blocks."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +19,7 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 _S3 = "s3"
+_NO_REGION = "us-east-1"  # leads on to a bucket wherever it is
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,14 @@ class AwsAccount:
             secret_key=plain(settings.secret_key),
             endpoint_url=settings.endpoint_url,
         )
+
+    @classmethod
+    def of_environment(cls, environ: Mapping[str, str]) -> "AwsAccount":
+        """Who runs a command, as the `aws` command would know them. Raises: AwsError."""
+        with aws_errors(_S3, "sign in"):
+            region = environ.get("AWS_REGION") or boto3.Session().region_name
+        endpoint_url = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
+        return cls(region=region or _NO_REGION, endpoint_url=endpoint_url or None)
 
 
 class AwsClients:
@@ -99,6 +108,9 @@ class AwsClients:
             return self._clients[service]
 
     async def close(self) -> None:
+        self.shut()
+
+    def shut(self) -> None:
         """Take nothing more; what is under way ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._making:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from time import time
 from typing import BinaryIO
@@ -13,11 +14,13 @@ from uuid import UUID, uuid4
 from app.domain.errors import InvalidError, NotFoundError
 from app.domain.outputs import OutputFormat
 from app.outputs.base import Copying, FileFacts, PreviewTable
+from app.outputs.bringing import in_thread
 from app.outputs.locations import attempt_location, check_limit, check_location, check_range
-from app.outputs.parquet import write_csv
 from app.outputs.partial import PartialFile, move_into_place, sync
+from app.outputs.parts import LocalPart
+from app.outputs.plain_csv import plain_csv
 from app.outputs.preview import preview_csv, preview_parquet
-from app.outputs.scratch import Spool, nameless_file
+from app.outputs.scratch import Spool
 from app.outputs.sink import ParquetSink, Sink
 
 _READ_BYTES = 256 * 1024
@@ -108,10 +111,10 @@ class LocalOutputStore:
         if format is OutputFormat.CSV:
             yield path
             return
-        await copying(0.0)
-        with nameless_file(self._partial) as copy:
-            await asyncio.to_thread(write_csv, path, copy, delimiter=delimiter)
-            yield copy
+        part = LocalPart(name=location, size_bytes=path.stat().st_size, path=path, opened=path)
+        opener = partial(plain_csv, [part], name=location, delimiter=delimiter, scratch=self._partial)
+        async with in_thread(opener, copying) as file:
+            yield file.path
 
     def uri(self, location: str) -> str | None:
         check_location(location)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +25,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
     "autoinstall_known_extensions": False,
 }
+_LOOK_UP_SECONDS = 0.1
 _TAIL_BYTES = 64 * 1024  # most footers fit
 
 
@@ -60,15 +62,22 @@ def write_parquet(csv: Path, parquet: Path, *, columns: Sequence[OutputColumn], 
         return int(written[0]) if written else 0
 
 
-def write_csv(parquet: Path, csv: Path, *, delimiter: str) -> None:
-    """Make the CSV of a Parquet file. Raises: StorageError."""
+def write_csv(parquet: Path, csv: Path, *, delimiter: str, look_up: Callable[[], None] = lambda: None) -> None:
+    """Make the CSV of a Parquet file, in the order of its rows and within bounded memory.
+
+    `look_up` is called again and again; an error that it raises ends the conversion.
+
+    Raises: StorageError.
+    """
     with _duckdb() as connection:
         labels, texts = _columns(connection, parquet)
         header = ", ".join(_literal(label) for label in labels)
-        connection.execute(
+        _execute(
+            connection,
             f"""COPY (SELECT {header} UNION ALL SELECT {", ".join(texts)} FROM read_parquet({_literal(parquet)}))
                 TO {_literal(csv)} (FORMAT csv, HEADER false, DELIMITER {_literal(delimiter)}, QUOTE '"', ESCAPE '"',
-                NULLSTR '', NEW_LINE '\\n', USE_TMP_FILE false)"""
+                NULLSTR '', NEW_LINE '\\n', USE_TMP_FILE false)""",
+            look_up,
         )
 
 
@@ -105,6 +114,20 @@ def copy_start(read: Callable[[int, int], bytes], size_bytes: int, path: Path, *
         if end > len(MAGIC):
             file.seek(len(MAGIC))
             file.write(read(len(MAGIC), end))
+
+
+def _execute(connection: duckdb.DuckDBPyConnection, statement: str, look_up: Callable[[], None]) -> None:
+    """Run a statement that takes long in a thread, and interrupt it where `look_up` raises."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="duckdb") as thread:
+        running = thread.submit(connection.execute, statement)
+        try:
+            while not wait([running], timeout=_LOOK_UP_SECONDS).done:
+                look_up()
+        except BaseException:
+            while not wait([running], timeout=_LOOK_UP_SECONDS).done:
+                connection.interrupt()  # again: one that comes before the statement has begun is lost
+            raise
+        running.result()
 
 
 def _end_of_groups(parquet: Path, rows: int) -> int:

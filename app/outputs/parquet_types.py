@@ -88,6 +88,8 @@ def cell_text(name: str, kind: str) -> str:
         moment = f"({name} AT TIME ZONE 'UTC')" if zoned else name
         written = f"strftime({moment}, '%Y-%m-%d %H:%M:%S')"
         fraction = f"CASE WHEN epoch_us({moment}) % 1000000 = 0 THEN '' ELSE strftime({moment}, '.%f') END"
+        if kind == "TIMESTAMP_NS":  # of other writers' files: the last three digits count as well
+            fraction = f"CASE WHEN epoch_ns({name}) % 1000 = 0 THEN {fraction} ELSE strftime({name}, '.%n') END"
         return f"{written} || {fraction}" + (" || '+00:00'" if zoned else "")
     if kind == "BLOB":
         return f"to_base64({name})"

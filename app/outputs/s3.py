@@ -1,10 +1,10 @@
 """An output store in a bucket of S3, or of another store that speaks its protocol."""
 
-import asyncio
 import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID
@@ -16,11 +16,14 @@ from app.aws.upload import Upload
 from app.domain.errors import NotFoundError
 from app.domain.outputs import OutputFormat
 from app.outputs.base import Copying, FileFacts, PreviewTable, StorageError
+from app.outputs.bringing import in_thread
 from app.outputs.locations import attempt_location, check_limit, check_location, check_range
-from app.outputs.parquet import copy_start, write_csv
+from app.outputs.parquet import copy_start
+from app.outputs.plain_csv import plain_csv
 from app.outputs.preview import preview_csv, preview_parquet
 from app.outputs.ranged_file import RangedFile
-from app.outputs.scratch import Spool, nameless_file, refuse_without_room
+from app.outputs.s3_parts import S3Part
+from app.outputs.scratch import Spool, nameless_file
 from app.outputs.sink import ParquetSink, Sink
 
 
@@ -107,16 +110,18 @@ class S3OutputStore:
 
     @asynccontextmanager
     async def csv_file(
-        self, location: str, *, format: OutputFormat, delimiter: str, copying: Copying
+        self,
+        location: str,
+        *,
+        format: OutputFormat,  # noqa: ARG002 - as every store has it; the first bytes tell it
+        delimiter: str,
+        copying: Copying,
     ) -> AsyncIterator[Path]:
-        with nameless_file(self._scratch) as path:
-            await self._copy(location, path, copying)
-            if format is OutputFormat.CSV:
-                yield path
-                return
-            with nameless_file(self._scratch) as converted:
-                await asyncio.to_thread(write_csv, path, converted, delimiter=delimiter)
-                yield converted
+        with self._wrapped(location):
+            part = S3Part(bucket=self._bucket, facts=await self._bucket.facts(self._key(location)))
+        opener = partial(plain_csv, [part], name=location, delimiter=delimiter, scratch=self._scratch)
+        async with in_thread(opener, copying) as file:
+            yield file.path
 
     def uri(self, location: str) -> str | None:
         return self._bucket.uri(self._key(location))
@@ -174,15 +179,6 @@ class S3OutputStore:
                 await upload.finish()
             finally:
                 await upload.discard()
-
-    async def _copy(self, location: str, path: Path, copying: Copying) -> None:
-        total, copied = await self.size(location), 0
-        await asyncio.to_thread(refuse_without_room, self._scratch, total)
-        with await asyncio.to_thread(path.open, "wb") as file:
-            async for piece in self.open(location):
-                await copying(copied / total)
-                await asyncio.to_thread(file.write, piece)
-                copied += len(piece)
 
     def _preview_csv(self, key: str, *, delimiter: str, limit: int) -> PreviewTable:
         raw = RangedFile(lambda start, end: self._read(key, start, end))

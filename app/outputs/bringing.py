@@ -1,0 +1,48 @@
+"""A source opened in a thread, for who must not block: its bytes are told to the event loop, which may end it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
+from threading import Event
+from typing import Protocol
+
+from app.outputs.base import Copying
+from app.outputs.plain_csv import CsvFile, Heard
+
+
+class Opener(Protocol):
+    def __call__(self, *, heard: Heard) -> AbstractContextManager[CsvFile]: ...
+
+
+class _LeftError(Exception):
+    """Nobody waits for the file any more."""
+
+
+@asynccontextmanager
+async def in_thread(open_: Opener, copying: Copying) -> AsyncIterator[CsvFile]:
+    """The file, brought in a thread; an error of `copying` ends that, and so does who waits when cancelled."""
+    loop, left = asyncio.get_running_loop(), Event()
+
+    def heard(done: int, total: int | None) -> None:
+        if left.is_set():
+            raise _LeftError
+        asyncio.run_coroutine_threadsafe(_tell(copying, done / total if total else 0.0), loop).result()
+
+    context = open_(heard=heard)
+    entering = asyncio.ensure_future(asyncio.to_thread(context.__enter__))
+    try:
+        file = await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        left.set()
+        await asyncio.wait([entering])  # at the next bytes it is over
+        if entering.exception() is None:
+            context.__exit__(None, None, None)
+        raise
+    try:
+        yield file
+    finally:
+        context.__exit__(None, None, None)
+
+
+async def _tell(copying: Copying, share: float) -> None:
+    await copying(share)
