@@ -1,7 +1,6 @@
 """A worker process: takes jobs from both queues, keeps its lease, and hands over what it holds when it is stopped."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -27,7 +26,6 @@ from workers.jobs.reconcile import reconcile
 
 RETRY_DELAY = 1.0
 MANY = 10_000  # jobs at once: slots are the bound
-AT_ONCE = max(1, (os.cpu_count() or 2) - 1)  # comparisons: each takes a core
 
 log = structlog.get_logger()
 
@@ -77,8 +75,10 @@ class WorkerProcess:
             thresholds=Thresholds(
                 exact_match_bytes=reconciliation.exact_match_threshold,
                 false_positive_rate=reconciliation.false_positive_rate,
+                estimated_rows=reconciliation.estimated_rows,
             ),
-            spill_dir=settings.outputs.directory.resolve().parent / "spill",
+            spill_dir=reconciliation.spill_directory or settings.outputs.directory.resolve().parent / "spill",
+            memory_limit_bytes=reconciliation.memory_limit,
         )
 
     @asynccontextmanager
@@ -128,7 +128,8 @@ class WorkerProcess:
             case JobName.EXECUTE_TASKS:
                 handler, queues, most = execute_tasks(self._execution), self._task_queues(), MANY
             case JobName.RECONCILE:
-                handler, queues, most = reconcile(self._comparisons), {queue_of(name): lambda: MANY}, AT_ONCE
+                handler, queues = reconcile(self._comparisons), {queue_of(name): lambda: MANY}
+                most = self._process.settings.reconciliation_settings.max_processes
         url = self._process.settings.redis_url
         return make_worker(url=url, queues=queues, handlers={name: handler}, wake=wake, max_jobs=most)
 

@@ -134,7 +134,8 @@ def _parcels(jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
     for job in jobs:
         alike.setdefault((job.name, job.playground_id, job.lane, job.not_before), []).append(job)
     for together in alike.values():
-        size = min(-(-len(together) // SPREAD), MOST_IDS)
+        # A comparison may take hours: another worker shall take the next one meanwhile.
+        size = 1 if together[0].name is JobName.RECONCILE else min(-(-len(together) // SPREAD), MOST_IDS)
         for start in range(0, len(together), size):
             yield together[start : start + size]
 

@@ -33,12 +33,14 @@ class ReconciliationRun(Base):
         UniqueConstraint("reconciliation_id", "idempotency_key"),
         Index("ix_reconciliation_run_reconciliation_id_id", "reconciliation_id", "id"),
         Index("ix_reconciliation_run_status", "status"),
+        Index("ux_reconciliation_run_of_run", "reconciliation_id", "run_id", unique=True),
         TABLE_OPTIONS,
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     reconciliation_id: Mapped[UUID] = mapped_column(ForeignKey("reconciliation.id", ondelete="CASCADE"))
     playground_id: Mapped[UUID]
+    run_id: Mapped[UUID | None]  # the run that it follows; None where somebody has asked for it
     left_task_run_id: Mapped[UUID] = mapped_column(ForeignKey("task_run.id", ondelete="CASCADE"), index=True)
     right_task_run_id: Mapped[UUID] = mapped_column(ForeignKey("task_run.id", ondelete="CASCADE"), index=True)
     mapping: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
@@ -50,6 +52,7 @@ class ReconciliationRun(Base):
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     event_sequence: Mapped[int] = mapped_column(default=0)
     worker_id: Mapped[UUID | None]
+    losses: Mapped[int] = mapped_column(default=0, server_default="0")  # workers that have died over it
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

@@ -20,6 +20,13 @@ from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import PassRule, ReconciliationMethod, ReconciliationOptions, Thresholds
 from app.domain.reconciliation.progress import ComparisonCancelledError
 from app.domain.reconciliation.records import Side
+from app.services.process_limits import die_with_parent, let_others_go_first, limit_memory
+
+SAMPLES_BYTES = 4 * 2**20  # of all kinds together
+_TOO_LITTLE_MEMORY = (
+    "The comparison takes more memory than it may: raise `reconciliation_settings.memory_limit`, or lower "
+    "`exact_match_threshold`, then run the reconciliation again."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +47,7 @@ class ComparisonRequest:
     thresholds: Thresholds
     spill_dir: str
     differences_path: str
+    memory_limit_bytes: int | None = None
     sample_limit: int = 100
 
     def to_line(self) -> bytes:
@@ -64,6 +72,7 @@ class ComparisonRequest:
             thresholds=Thresholds(**document["thresholds"]),
             spill_dir=document["spill_dir"],
             differences_path=document["differences_path"],
+            memory_limit_bytes=document["memory_limit_bytes"],
             sample_limit=document["sample_limit"],
         )
 
@@ -89,10 +98,31 @@ def run(request: ComparisonRequest, *, cancelled: threading.Event) -> dict[str, 
     except ComparisonCancelledError:
         return {"cancelled": True}
     except DomainError as error:
-        return {"error": {"code": str(error.code), "message": error.message}}
+        return _error(str(error.code), error.message)
+    except MemoryError:
+        return _error("OUT_OF_MEMORY", _TOO_LITTLE_MEMORY)
     except OSError as error:
-        return {"error": {"code": "STORAGE", "message": f"{error.strerror}: {error.filename}"}}
-    return {"result": result.to_document()}
+        where = error.filename or Path(request.differences_path).parent
+        return _error("STORAGE", f"{error.strerror} ({where}): free space there, then run the reconciliation again.")
+    document = result.to_document()
+    document["samples"] = samples_within(document["samples"], SAMPLES_BYTES)
+    return {"result": document}
+
+
+def samples_within(samples: dict[str, list[dict[str, Any]]], size_bytes: int) -> dict[str, list[dict[str, Any]]]:
+    """As many rows of each kind as may be kept with the run, in a database that takes no row of any size.
+
+    Every differing row is in the file of differences.
+    """
+    kept: dict[str, list[dict[str, Any]]] = {kind: [] for kind in samples}
+    for kind, rows in samples.items():
+        room = size_bytes // len(samples)
+        for row in rows:
+            room -= len(orjson.dumps(row))
+            if room < 0:
+                break
+            kept[kind].append(row)
+    return kept
 
 
 def tell(news: dict[str, Any]) -> None:
@@ -101,7 +131,11 @@ def tell(news: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    die_with_parent()
+    let_others_go_first()
     request = ComparisonRequest.from_line(sys.stdin.buffer.readline())
+    if request.memory_limit_bytes is not None:
+        limit_memory(request.memory_limit_bytes)
     cancelled = threading.Event()
 
     def watch() -> None:
@@ -111,6 +145,10 @@ def main() -> None:
     threading.Thread(target=watch, daemon=True).start()
     tell(run(request, cancelled=cancelled))
     os._exit(0)  # the watching thread sits in a read that nothing interrupts
+
+
+def _error(code: str, message: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message}}
 
 
 def _side(file: SideFile) -> Side:

@@ -7,13 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from app.domain.errors import ConflictError, IllegalStateError, InvalidError, NotFoundError
-from app.domain.events import Job, JobName, cancel_topic, reconciliation_topic
+from app.domain.events import cancel_topic, reconciliation_topic
 from app.domain.identity import Viewer, new_id, utc_now
 from app.domain.reconciliation.mapping import ColumnMapping, check_mapping
 from app.domain.reconciliation.options import PassRule, ReconciliationMethod, ReconciliationOptions
 from app.domain.status import ReconciliationStatus, TaskRunStatus
 from app.models import Reconciliation, ReconciliationEvent, ReconciliationRun, Task, TaskRun
 from app.outputs.locations import differences_location
+from app.services.comparison_launch import NewComparison, launch_comparisons
 from app.services.following import Place
 from app.services.live import Feeds, Following
 from app.services.playgrounds import not_found
@@ -112,6 +113,7 @@ class ReconciliationService:
             runs = await unit.reconciliations.ids_of_runs(reconciliation_id)
             await unit.discards.add([differences_location(run_id) for run_id in runs], at=utc_now())
             await unit.reconciliations.delete(reconciliation_id)
+            unit.outbox.ring(cancel_topic())  # a comparison that is under way has nobody to tell any more
             tried = True
 
         await self._database.write(work)
@@ -137,24 +139,10 @@ class ReconciliationService:
             if await unit.reconciliations.run(run_id) is None:
                 left = await _output(unit, pair.left_task_id, comparison.left_task_run_id, side="left")
                 right = await _output(unit, pair.right_task_id, comparison.right_task_run_id, side="right")
-                await unit.reconciliations.add_run(
-                    id=run_id,
-                    reconciliation_id=pair.id,
-                    playground_id=pair.playground_id,
-                    left_task_run_id=left.id,
-                    right_task_run_id=right.id,
-                    mapping=pair.mapping,
-                    options=pair.options,
-                    idempotency_key=key,
-                    status=ReconciliationStatus.PENDING,
-                    progress=0.0,
-                    event_sequence=1,
-                    created_at=at,
+                new = NewComparison(
+                    id=run_id, pair=pair, left_task_run_id=left.id, right_task_run_id=right.id, idempotency_key=key
                 )
-                await unit.reconciliations.add_event(
-                    run_id, ReconciliationStatus.PENDING, sequence=1, at=at, progress=0.0, message=None
-                )
-            unit.outbox.jobs.append(Job(name=JobName.RECONCILE, id=run_id))
+                await launch_comparisons(unit, [new], at=at)
             return await _found_run(unit, viewer, run_id)
 
         return await self._database.write(work)

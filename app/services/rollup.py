@@ -8,6 +8,7 @@ from app.domain.events import backfill_topic, cancel_topic
 from app.domain.graph import descendants
 from app.domain.status import RUN_TRANSITIONS, TaskRunStatus, roll_up, sources_of
 from app.models import Run, TaskRun
+from app.services.comparison_launch import follow_runs
 from app.store.ledger import Ledger
 from app.store.ledgers import Ledgers
 from app.store.unit_of_work import UnitOfWork
@@ -30,6 +31,7 @@ async def finish_all(unit: UnitOfWork, ledgers: Ledgers, run_ids: Collection[UUI
     ending = [(run, status) for run, status in runs.items() if run.status in sources_of(RUN_TRANSITIONS, status)]
     if ending:
         await ledgers.end_runs(ending, at=at)
+        await follow_runs(unit, dict(ending), at=at)
     if any(run.backfill_id is not None for run, _ in ending):
         unit.outbox.ring(backfill_topic())
     return len(ending)

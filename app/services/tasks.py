@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 
 from app.domain.errors import ConflictError, CycleError, InvalidError, NotFoundError, TakenError
+from app.domain.events import cancel_topic
 from app.domain.graph import find_cycle
 from app.domain.identity import Viewer, new_id, utc_now
 from app.domain.outputs import OutputFormat
@@ -15,6 +16,7 @@ from app.domain.tasks import TaskType
 from app.domain.udfs import refuse_kind
 from app.engines.registry import EngineRegistry
 from app.models import Task
+from app.outputs.locations import differences_location
 from app.services.playgrounds import not_found
 from app.services.rendering import check_query
 from app.services.texts import checked_name, checked_query
@@ -146,7 +148,10 @@ class TaskService:
                 return  # this very deletion was committed, and the connection lost before it was told
             task = await _found(unit, viewer, task_id)
             await _locked(unit, viewer, task.playground_id)
+            comparisons = await unit.reconciliations.ids_of_runs_with(task_id)  # they go with their reconciliations
+            await unit.discards.add([differences_location(run_id) for run_id in comparisons], at=utc_now())
             await unit.tasks.delete(task_id)
+            unit.outbox.ring(cancel_topic())  # a comparison that is under way has nobody to tell any more
             tried = True
 
         await self._database.write(work)

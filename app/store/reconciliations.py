@@ -1,11 +1,12 @@
 """SQL of reconciliations, their runs and the events of these."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
@@ -14,6 +15,14 @@ from app.domain.events import Outbox, reconciliation_topic
 from app.domain.status import RECONCILIATION_TRANSITIONS, ReconciliationStatus, sources_of
 from app.models import Playground, Reconciliation, ReconciliationEvent, ReconciliationRun, Worker
 from app.store.spans import Span, within
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """A run that waits, and whose it is."""
+
+    owner_id: UUID
+    run_id: UUID
 
 
 class ReconciliationStore:
@@ -49,8 +58,17 @@ class ReconciliationStore:
 
     # ---- runs
 
-    async def add_run(self, **values: Any) -> None:
-        await self._session.execute(insert(ReconciliationRun).values(**values))
+    async def add_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        await self._session.execute(insert(ReconciliationRun), rows)
+
+    async def launch(self, rows: Sequence[Mapping[str, Any]], *, at: datetime) -> None:
+        """Runs that wait from now on, each with its first event."""
+        first = {"status": ReconciliationStatus.PENDING, "progress": 0.0}
+        await self.add_runs([{**row, **first, "event_sequence": 1, "created_at": at} for row in rows])
+        events = [{"reconciliation_run_id": row["id"], **first, "sequence": 1, "at": at} for row in rows]
+        await self._session.execute(insert(ReconciliationEvent), events)
+        for row in rows:
+            self._outbox.ring(reconciliation_topic(row["id"]))
 
     async def run(
         self, run_id: UUID, *, owner_id: UUID | None = None, lock: bool = False, with_samples: bool = False
@@ -73,6 +91,15 @@ class ReconciliationStore:
         query = select(ReconciliationRun.id).where(ReconciliationRun.reconciliation_id == reconciliation_id)
         return (await self._session.scalars(query)).all()
 
+    async def ids_of_runs_with(self, task_id: UUID) -> Sequence[UUID]:
+        """Those of all reconciliations that have the task for a side."""
+        query = (
+            select(ReconciliationRun.id)
+            .join(Reconciliation, Reconciliation.id == ReconciliationRun.reconciliation_id)
+            .where(or_(Reconciliation.left_task_id == task_id, Reconciliation.right_task_id == task_id))
+        )
+        return (await self._session.scalars(query)).all()
+
     async def run_by_idempotency_key(self, reconciliation_id: UUID, key: str) -> ReconciliationRun | None:
         return await self._session.scalar(
             select(ReconciliationRun).where(
@@ -87,6 +114,27 @@ class ReconciliationStore:
             .group_by(ReconciliationRun.reconciliation_id)
         )
         return (await self._session.scalars(select(ReconciliationRun).where(ReconciliationRun.id.in_(newest)))).all()
+
+    async def waiting(self) -> Sequence[Waiting]:
+        """The longest waiting run of each person who has one."""
+        oldest = func.min(ReconciliationRun.id)
+        query = (
+            select(Playground.owner_id, oldest)
+            .join(Playground, Playground.id == ReconciliationRun.playground_id)
+            .where(ReconciliationRun.status == ReconciliationStatus.PENDING)
+            .group_by(Playground.owner_id)
+        )
+        return [Waiting(owner_id=row[0], run_id=row[1]) for row in await self._session.execute(query)]
+
+    async def at_work(self) -> dict[UUID, int]:
+        """How many runs of each person are RUNNING."""
+        query = (
+            select(Playground.owner_id, func.count())
+            .join(Playground, Playground.id == ReconciliationRun.playground_id)
+            .where(ReconciliationRun.status == ReconciliationStatus.RUNNING)
+            .group_by(Playground.owner_id)
+        )
+        return {row[0]: row[1] for row in await self._session.execute(query)}
 
     async def transition(
         self,

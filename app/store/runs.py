@@ -102,6 +102,18 @@ class RunStore:
         query = select(TaskRun).where(TaskRun.run_id.in_(run_ids)).order_by(TaskRun.run_id, TaskRun.position)
         return (await self._session.scalars(query)).all()
 
+    async def outputs_in(self, run_ids: Collection[UUID], task_ids: Collection[UUID]) -> dict[tuple[UUID, UUID], UUID]:
+        """The task runs that have succeeded and have their output, by run and task."""
+        query = select(TaskRun.run_id, TaskRun.task_id, TaskRun.id).where(
+            TaskRun.run_id.in_(run_ids),
+            TaskRun.task_id.in_(task_ids),
+            TaskRun.status == TaskRunStatus.SUCCESS,
+            TaskRun.output_location.is_not(None),
+            TaskRun.output_pruned_at.is_(None),
+        )
+        found = await self._session.execute(query)
+        return {(run_id, task_id): id_ for run_id, task_id, id_ in found if task_id is not None}
+
     async def attempts_of(self, task_run_ids: Collection[UUID]) -> Sequence[TaskAttempt]:
         """The ended attempts, the first first."""
         query = select(TaskAttempt).where(TaskAttempt.task_run_id.in_(task_run_ids))
@@ -148,6 +160,11 @@ class RunStore:
         if status is not None:
             newest = newest.where(TaskRun.status == status)
         return (await self._session.scalars(select(TaskRun).where(TaskRun.id.in_(newest)))).all()
+
+    async def newest_of_task(self, task_id: UUID, *, before: UUID) -> TaskRun | None:
+        """Its newest task run, of those that are older than the row with this id."""
+        query = select(TaskRun).where(TaskRun.task_id == task_id, TaskRun.id < before)
+        return await self._session.scalar(query.order_by(TaskRun.id.desc()).limit(1))
 
     async def by_output(self, location: str, *, writer: UUID, owner_id: UUID) -> TaskRun | None:
         """The owner's newest task run whose output lies there: the one that wrote it, or one that carries it over."""

@@ -83,12 +83,24 @@ async def pair_run(
     location = f"{differences_location(run_id)}/differences.csv"
 
     async def work(unit: UnitOfWork) -> None:
-        await unit.reconciliations.add_run(
-            id=run_id, reconciliation_id=reconciliation_id, playground_id=left.playground_id,
-            left_task_run_id=left.id, right_task_run_id=right.id, mapping=[], options={},
-            status=ReconciliationStatus(status), progress=1.0, created_at=at,
-            ended_at=None if status == "PENDING" else at - age, differences_location=location,
-        )  # fmt: skip
+        await unit.reconciliations.add_runs(
+            [
+                {
+                    "id": run_id,
+                    "reconciliation_id": reconciliation_id,
+                    "playground_id": left.playground_id,
+                    "left_task_run_id": left.id,
+                    "right_task_run_id": right.id,
+                    "mapping": [],
+                    "options": {},
+                    "status": ReconciliationStatus(status),
+                    "progress": 1.0,
+                    "created_at": at,
+                    "ended_at": None if status == "PENDING" else at - age,
+                    "differences_location": location,
+                }
+            ]
+        )
 
     await bench.database.write(work)
     (root(bench) / location).parent.mkdir(parents=True)

@@ -200,11 +200,25 @@ async def _comparison(bench: Workbench, *, status: ReconciliationStatus, worker_
                 mapping=[], options={}, created_at=at, modified_at=at,
             )
         )  # fmt: skip
-        await unit.reconciliations.add_run(
-            id=run_id, reconciliation_id=pair_id, playground_id=playground.id, left_task_run_id=row.id,
-            right_task_run_id=row.id, mapping=[], options={}, status=status, progress=0.0, event_sequence=0,
-            created_at=at, started_at=at, worker_id=worker_id,
-        )  # fmt: skip
+        await unit.reconciliations.add_runs(
+            [
+                {
+                    "id": run_id,
+                    "reconciliation_id": pair_id,
+                    "playground_id": playground.id,
+                    "left_task_run_id": row.id,
+                    "right_task_run_id": row.id,
+                    "mapping": [],
+                    "options": {},
+                    "status": status,
+                    "progress": 0.0,
+                    "event_sequence": 0,
+                    "created_at": at,
+                    "started_at": at,
+                    "worker_id": worker_id,
+                }
+            ]
+        )
 
     await bench.database.write(work)
     forget_the_queue(bench)

@@ -17,7 +17,7 @@ from app.domain.status import ReconciliationStatus
 from app.graphql.connections import After, Before, Connection, First, Last, connect, page_request
 from app.graphql.context import Info
 from app.graphql.ids import to_cursor, to_global
-from app.graphql.lazy import LazyPlayground, LazyTask, LazyTaskRun
+from app.graphql.lazy import LazyPlayground, LazyRun, LazyTask, LazyTaskRun
 from app.graphql.node import Node, UserError
 from app.graphql.runs.outcomes import TaskError, duration_ms
 from app.graphql.scalars import BigInt
@@ -211,6 +211,11 @@ class ReconciliationRun(Node):
         row = await info.context.loaders.reconciliation.load(self.row.reconciliation_id)
         assert row is not None  # noqa: S101 - a foreign key
         return Reconciliation.of(row)
+
+    @strawberry.field(description="The run after which it was made; null where somebody has asked for it.")
+    async def run(self, info: Info) -> LazyRun | None:
+        row = None if self.row.run_id is None else await info.context.loaders.run.load(self.row.run_id)
+        return None if row is None else run_types.Run.of(row)
 
     @strawberry.field(description="The very output of the left side.")
     async def left_task_run(self, info: Info) -> LazyTaskRun:

@@ -162,11 +162,23 @@ async def full_playground(bench: Workbench) -> None:
     rows = await bench.task_runs(run)
 
     async def add_run(unit: UnitOfWork) -> None:
-        await unit.reconciliations.add_run(
-            id=new_id(), reconciliation_id=pair.id, playground_id=playground.id, left_task_run_id=rows["a"].id,
-            right_task_run_id=rows["b"].id, mapping=pair.mapping, options=pair.options, progress=0.0,
-            status=ReconciliationStatus.CANCELLED, event_sequence=0, created_at=utc_now(),
-        )  # fmt: skip
+        await unit.reconciliations.add_runs(
+            [
+                {
+                    "id": new_id(),
+                    "reconciliation_id": pair.id,
+                    "playground_id": playground.id,
+                    "left_task_run_id": rows["a"].id,
+                    "right_task_run_id": rows["b"].id,
+                    "mapping": pair.mapping,
+                    "options": pair.options,
+                    "progress": 0.0,
+                    "status": ReconciliationStatus.CANCELLED,
+                    "event_sequence": 0,
+                    "created_at": utc_now(),
+                }
+            ]
+        )
 
     await bench.database.write(add_run)
 
