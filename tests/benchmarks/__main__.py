@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 WIDE = 200  # columns, where no terminal says its own
-NAMES = ("api", "chaos", "engine", "export", "live", "reconcile", "schedule", "spark")
+NAMES = ("api", "chaos", "disagree", "engine", "export", "live", "reconcile", "schedule", "spark")
 
 
 def main() -> None:
