@@ -12,8 +12,9 @@ from uuid import UUID
 
 from app.domain.events import Job, JobName
 from app.domain.identity import new_id
+from app.domain.reconciliation.mapping import ColumnMapping, find_columns
 from app.domain.status import RunStatus
-from app.models import Reconciliation, Run
+from app.models import Reconciliation, Run, TaskRun
 from app.store.unit_of_work import UnitOfWork
 
 
@@ -27,6 +28,20 @@ class NewComparison:
     right_task_run_id: UUID
     run_id: UUID | None = None
     idempotency_key: str | None = None
+
+
+def refuse_missing_columns(mapping: Sequence[ColumnMapping], left: TaskRun, right: TaskRun) -> None:
+    """Raises: InvalidError with the path of a name that the output does not have, as far as its columns are known.
+
+    Names that stand there twice are left to the comparison: a Parquet file has others in their place.
+    """
+    for side, row, names in (
+        ("left", left, [pair.left for pair in mapping]),
+        ("right", right, [pair.right for pair in mapping]),
+    ):
+        labels = [column["name"] for column in row.output_columns or ()]
+        if labels and len(set(labels)) == len(labels):
+            find_columns(names, labels, side=f"The {side} side («{row.name}»)", path_side=side)
 
 
 async def launch_comparisons(unit: UnitOfWork, new: Sequence[NewComparison], *, at: datetime) -> None:

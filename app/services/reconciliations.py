@@ -14,7 +14,7 @@ from app.domain.reconciliation.options import PassRule, ReconciliationMethod, Re
 from app.domain.status import ReconciliationStatus, TaskRunStatus
 from app.models import Reconciliation, ReconciliationEvent, ReconciliationRun, Task, TaskRun
 from app.outputs.locations import differences_location
-from app.services.comparison_launch import NewComparison, launch_comparisons
+from app.services.comparison_launch import NewComparison, launch_comparisons, refuse_missing_columns
 from app.services.following import Place
 from app.services.live import Feeds, Following
 from app.services.playgrounds import not_found
@@ -121,7 +121,8 @@ class ReconciliationService:
     async def launch(self, viewer: Viewer, reconciliation_id: UUID, comparison: Comparison) -> ReconciliationRun:
         """Have two outputs compared; an idempotency key that was seen before gives the run that it made.
 
-        Raises: NotFoundError, InvalidError; ConflictError where a side has no output yet.
+        Raises: NotFoundError, InvalidError (also for a column that an output does not have), PrunedError;
+        ConflictError where a side has no output yet.
         """
         key = comparison.idempotency_key
         if key is not None and not 0 < len(key) <= MAX_KEY:
@@ -139,6 +140,7 @@ class ReconciliationService:
             if await unit.reconciliations.run(run_id) is None:
                 left = await _output(unit, pair.left_task_id, comparison.left_task_run_id, side="left")
                 right = await _output(unit, pair.right_task_id, comparison.right_task_run_id, side="right")
+                refuse_missing_columns(mapping_of(pair.mapping), left, right)
                 new = NewComparison(
                     id=run_id, pair=pair, left_task_run_id=left.id, right_task_run_id=right.id, idempotency_key=key
                 )
@@ -259,17 +261,18 @@ async def _found_run(unit: UnitOfWork, viewer: Viewer, run_id: UUID) -> Reconcil
 async def _output(unit: UnitOfWork, task_id: UUID, task_run_id: UUID | None, *, side: str) -> TaskRun:
     """The task run whose output is a side of the comparison."""
     path = (f"{side}TaskRunId",)
-    if task_run_id is None:
-        newest = await unit.runs.last_of_tasks([task_id], status=TaskRunStatus.SUCCESS)
-        if not newest:
-            task: Task | None = await unit.tasks.get(task_id)
-            name = "" if task is None else f" «{task.name}»"
-            raise ConflictError(f"The {side} task{name} has no output yet; run it, then compare.", path=path)
-        return newest[0]
-    row = await unit.runs.task_run(task_run_id)
+    row = await (_newest(unit, task_id) if task_run_id is None else unit.runs.task_run(task_run_id))
+    if row is None and task_run_id is None:
+        task: Task | None = await unit.tasks.get(task_id)
+        name = "" if task is None else f" «{task.name}»"
+        raise ConflictError(f"The {side} task{name} has no output yet; run it, then compare.", path=path)
     if row is None or row.task_id != task_id:
         raise NotFoundError(f"This is no run of the {side} task.", path=path)
     if row.status is not TaskRunStatus.SUCCESS:
         raise ConflictError(f"This run of the {side} task has no output: it is {row.status}.", path=path)
     refuse_pruned(row, path=path)
     return row
+
+
+async def _newest(unit: UnitOfWork, task_id: UUID) -> TaskRun | None:
+    return next(iter(await unit.runs.last_of_tasks([task_id], status=TaskRunStatus.SUCCESS)), None)
