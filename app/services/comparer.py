@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from asyncio import create_subprocess_exec as create_process
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ async def compare_apart(request: ComparisonRequest, *, stop: asyncio.Event, repo
 
     Raises: UnavailableError where the process has ended without a word.
     """
-    process = await asyncio.create_subprocess_exec(
+    process = await create_process(
         sys.executable,
         "-m",
         "app.services.comparison_process",

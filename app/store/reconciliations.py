@@ -130,6 +130,7 @@ class ReconciliationStore:
         """How many runs of each person are RUNNING."""
         query = (
             select(Playground.owner_id, func.count())
+            .select_from(ReconciliationRun)
             .join(Playground, Playground.id == ReconciliationRun.playground_id)
             .where(ReconciliationRun.status == ReconciliationStatus.RUNNING)
             .group_by(Playground.owner_id)

@@ -278,14 +278,22 @@ class Workbench:
 
     @asynccontextmanager
     async def worker(
-        self, process: ProcessContext | None = None, *, capacity: int | None = None, **concurrency: Any
+        self,
+        process: ProcessContext | None = None,
+        *,
+        capacity: int | None = None,
+        reconciliations: Mapping[str, Any] | None = None,
+        **concurrency: Any,
     ) -> AsyncIterator[WorkerProcess]:
-        """A whole worker, with its queues and its lease; `concurrency` is laid over the settings' section."""
+        """A whole worker, with its queues and its lease; what is given is laid over the settings' sections."""
         process = process or self.process
         engine = FakeEngine(self.cluster)
         engine.capacity = capacity
         section = process.settings.concurrency_config.model_copy(update=concurrency)
-        settings = process.settings.model_copy(update={"concurrency_config": section})
+        comparing = process.settings.reconciliation_settings.model_copy(update=reconciliations or {})
+        settings = process.settings.model_copy(
+            update={"concurrency_config": section, "reconciliation_settings": comparing}
+        )
         worker = WorkerProcess(replace(process, engines=EngineRegistry(engines=[engine]), settings=settings))
         async with worker.running():
             yield worker
