@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from app.cli import cli
+from app.platform_commands import platform
 from app.settings.worker import WorkerSettings
 from tests.support.platform import PROGRAM
 
@@ -27,7 +27,7 @@ def test_there_is_a_unit_for_every_part() -> None:
     assert sorted(parts) == [[INSTALLED, "scheduler"], [INSTALLED, "serve"], [INSTALLED, "worker"]]
     commands = [command.split() for unit in UNITS for command in values(EXAMPLES / unit, "ExecStartPre")]
     assert commands == [[INSTALLED, "migrate"]]
-    assert {part for _, part in (*parts, *commands)} <= get_command(cli).commands.keys()  # type: ignore[attr-defined]  # a group
+    assert {part for _, part in (*parts, *commands)} <= get_command(platform).commands.keys()  # type: ignore[attr-defined]  # a group
 
 
 def test_a_worker_is_given_more_time_to_stop_than_its_grace() -> None:
