@@ -15,12 +15,12 @@ import orjson
 import typer
 
 from app.domain.errors import DomainError
-from app.domain.reconciliation.delimiters import delimiter_named
 from app.domain.reconciliation.options import PassRule, ReconciliationMethod, ReconciliationOptions
 from app.reconcile.columns import ColumnWishes
 from app.reconcile.comparison import comparison_is_running
 from app.reconcile.order import SAMPLES, Reconciled, ReconcileOrder, reconcile_files
 from app.reconcile.screen import print_summary, progress_bar, write_error, write_out
+from app.reconcile.sources import delimiter_named
 
 EQUAL, DIFFERENT, ERROR = 0, 1, 2
 INTERRUPTED, TERMINATED = 130, 143  # as a shell has them
@@ -38,8 +38,14 @@ class Method(StrEnum):
 
 
 def reconcile(
-    left: Annotated[str, typer.Argument(help="A CSV file with a header.", show_default=False)],
-    right: Annotated[str, typer.Argument(help="The file to compare it with.", show_default=False)],
+    left: Annotated[
+        str,
+        typer.Argument(
+            help="A table: CSV with a header or Parquet, packed or not; a file, a folder of parts, or s3://bucket/key.",
+            show_default=False,
+        ),
+    ],
+    right: Annotated[str, typer.Argument(help="The table to compare it with.", show_default=False)],
     *,
     key: Annotated[
         list[str] | None,
@@ -137,7 +143,7 @@ def _status(order: Callable[[], ReconcileOrder], tell: Callable[[Reconciled], No
     try:
         with _ending_on_sigterm():
             asked = order()
-            with progress_bar("Comparing", quiet=quiet) as show:
+            with progress_bar(quiet=quiet) as show:
                 reconciled = reconcile_files(asked, show=show)
             tell(reconciled)
     except KeyboardInterrupt as interruption:

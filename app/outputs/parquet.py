@@ -11,9 +11,8 @@ import duckdb
 from app.domain.errors import InvalidError
 from app.domain.outputs import OutputColumn
 from app.outputs.base import StorageError
-from app.outputs.parquet_types import TEXT, castable, cell_text, parquet_type
+from app.outputs.parquet_types import MAGIC, TEXT, castable, cell_text, parquet_type
 
-MAGIC = b"PAR1"
 _ROWS_OF_A_GROUP = 16_384  # a preview from S3 brings one group at least
 _LONGEST_LINE_BYTES = 32 * 2**20
 _LABELS = "labels"  # those of the query, where a file's own names must be unique and not empty

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+MAGIC = b"PAR1"  # how a file begins and ends
 TEXT = "VARCHAR"
 _WIDEST_DECIMAL = 38
 

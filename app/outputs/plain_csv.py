@@ -13,7 +13,7 @@ from app.domain.errors import InvalidError
 from app.domain.reconciliation.records import Side
 from app.outputs.base import StorageError
 from app.outputs.compression import is_packed, unpacked
-from app.outputs.parquet import MAGIC, write_csv
+from app.outputs.parquet_types import MAGIC
 from app.outputs.parts import Part
 from app.outputs.scratch import nameless_file, refuse_without_room
 
@@ -165,6 +165,8 @@ class _Joined:
                 self._write(part, _read(copy))
 
     def _convert(self, part: Part, parquet: Path) -> None:
+        from app.outputs.parquet import write_csv  # noqa: PLC0415 - DuckDB takes 0.1 s to import, for nothing with CSV
+
         self.delimiter = self._wanted
         if self._alone:
             write_csv(parquet, self._target.path, delimiter=self._wanted, look_up=self._bringing.again)

@@ -22,7 +22,7 @@ from app.domain.version import product_version
 from app.reconcile.columns import ColumnWishes, chosen_mapping, left_out
 from app.reconcile.comparison import ComparisonThread
 from app.reconcile.result_files import check_place, result_file
-from app.reconcile.sources import Source, open_source
+from app.reconcile.sources import Show, Source, opened
 
 SAMPLES = 100  # of each kind, in the report and in the document
 
@@ -82,12 +82,13 @@ class Reconciled:
         )
 
 
-def reconcile_files(order: ReconcileOrder, *, show: Callable[[float], None]) -> Reconciled:
+def reconcile_files(order: ReconcileOrder, *, show: Show) -> Reconciled:
     """Raises DomainError in words for a person, OSError of a source, and what interrupts the waiting."""
     _check(order)
-    with ExitStack() as opened:
-        left = opened.enter_context(open_source(order.left, delimiter=order.left_delimiter))
-        right = opened.enter_context(open_source(order.right, delimiter=order.right_delimiter))
+    with (
+        opened(order.left, delimiter=order.left_delimiter, scratch=order.spill_dir, show=show) as left,
+        opened(order.right, delimiter=order.right_delimiter, scratch=order.spill_dir, show=show) as right,
+    ):
         mapping = chosen_mapping(left.header, right.header, order.columns)
         compared_at, started = utc_now(), time.monotonic()
         result = _compared(order, left, right, mapping, show)
@@ -110,7 +111,7 @@ def _compared(
     left: Source,
     right: Source,
     mapping: tuple[ColumnMapping, ...],
-    show: Callable[[float], None],
+    show: Show,
 ) -> ReconciliationResult:
     with ExitStack() as written:
         file = None if order.differences is None else written.enter_context(result_file(order.differences))
@@ -131,7 +132,7 @@ def _compared(
                 **sink,
             )
 
-        result = ComparisonThread(work).result(show)
+        result = ComparisonThread(work).result(lambda share: show("Comparing", share))
         if table is not None:
             table.finish()
         return result

@@ -2,15 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from app.domain.reconciliation.result import ReconciliationResult
 from app.domain.reconciliation.summary import summary
+from app.reconcile.sources import Show
 
 _STYLES = (
     (r"(?m)^(Changed columns|Changed|Only on the left|Only on the right)\b.*$", "bold"),
@@ -21,13 +23,19 @@ _STYLES = (
 
 
 @contextmanager
-def progress_bar(description: str, *, quiet: bool) -> Iterator[Callable[[float], None]]:
-    """Gives a listener for a share between 0 and 1; the bar is seen on a terminal alone, and gone at the end."""
+def progress_bar(*, quiet: bool) -> Iterator[Show]:
+    """A bar for each thing that is being done; it is seen on a terminal alone, and gone at the end."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
-        bar = progress.add_task(description, total=1.0)
-        yield lambda share: progress.update(bar, completed=share)
+        bars: dict[str, TaskID] = {}
+
+        def show(doing: str, share: float | None) -> None:
+            if doing not in bars:
+                bars[doing] = progress.add_task(escape(doing), total=None)
+            progress.update(bars[doing], total=None if share is None else 1.0, completed=share)
+
+        yield show
 
 
 def print_summary(result: ReconciliationResult, *, samples: int, heading: str, footing: list[str]) -> None:

@@ -1,19 +1,34 @@
-"""The two sides as the command line names them: plain local CSV files."""
+"""The two sides as the command line names them: any source, as a side that is ready to be compared."""
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.domain.errors import InvalidError, NotFoundError
-from app.domain.reconciliation.delimiters import SAMPLE_BYTES, detect_delimiter
+from app.domain.errors import InvalidError
 from app.domain.reconciliation.records import Records, Side
+from app.outputs.sources import open_source
 from app.reconcile.columns import Header
+
+Show = Callable[[str, float | None], None]  # what is being done, and how far it is where that is known
+
+_DELIMITERS = {
+    "comma": ",",
+    "semicolon": ";",
+    "pipe": "|",
+    "tab": "\t",
+    "\\t": "\t",
+    "ctrl-a": "\x01",
+    "^a": "\x01",
+    "\\x01": "\x01",
+    "\\001": "\x01",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A side that is ready to be compared; `side.size_bytes` is of what is read."""
+    """`side` is a plain CSV file: what was named, or a copy for as long as it is compared."""
 
     location: str
     side: Side
@@ -21,31 +36,28 @@ class Source:
 
 
 @contextmanager
-def open_source(location: str, *, delimiter: str | None) -> Iterator[Source]:
-    """A file; without a delimiter, the one that its first lines tell.
+def opened(location: str, *, delimiter: str | None, scratch: Path | None, show: Show) -> Iterator[Source]:
+    """Without a delimiter, the one that the first lines tell.
 
-    Raises: NotFoundError, InvalidError; MalformedError for what has no header.
+    Raises: NotFoundError, InvalidError, StorageError; MalformedError for what has no header.
     """
-    path = _file(location)
-    with path.open("rb") as stream:
-        start = stream.read(SAMPLE_BYTES)
-    side = Side(
-        open=lambda: path.open("rb"),
-        size_bytes=path.stat().st_size,
-        delimiter=delimiter or detect_delimiter(start),
-        name=location,
-    )
-    with Records(side, lambda _: None) as records:
-        header = Header(name=location, columns=tuple(name or "" for name in records.header))
-    yield Source(location=location, side=side, header=header)
+
+    def heard(done: int, total: int | None) -> None:
+        show(f"Reading {location}", done / total if total else None)
+
+    folder = scratch or Path(tempfile.gettempdir())
+    with open_source(location, delimiter=delimiter, scratch=folder, heard=heard) as file:
+        side = file.side()
+        with Records(side, lambda _: None) as records:
+            columns = tuple(name or "" for name in records.header)
+        yield Source(location=location, side=side, header=Header(name=location, columns=columns))
 
 
-def _file(location: str) -> Path:
-    path = Path(location)
-    if not path.exists():
-        raise NotFoundError(f"There is no file {location}: check the path.")
-    if path.is_dir():
-        raise InvalidError(f"{location} is a folder: name a file in it.")
-    if not path.is_file():
-        raise InvalidError(f"{location} is no plain file, and a side is read more than once: save it to a file first.")
-    return path
+def delimiter_named(text: str) -> str:
+    r"""One character as it is, or a name for what is hard to type: `tab`, `\t`, `\x01`."""
+    named = _DELIMITERS.get(text.lower(), text)
+    if len(named) != 1 or named in '"\r\n':
+        raise InvalidError(
+            f"{text!r} is no delimiter: give one character, or one of comma, semicolon, pipe, tab and \\x01."
+        )
+    return named
