@@ -27,6 +27,7 @@ from app.services.reconciliations import ReconciliationService
 from app.services.resuming import ResumeService
 from app.services.run_feeds import RunFeeds
 from app.services.runs import RunService
+from app.services.suggestions import SuggestionService
 from app.services.tasks import TaskService
 from app.services.udfs import UdfService
 from app.settings import Settings
@@ -48,6 +49,7 @@ class Services:
     backfills: BackfillService
     run_feeds: RunFeeds
     reconciliations: ReconciliationService
+    suggestions: SuggestionService
     downloads: DownloadService
     health: HealthService
     outputs: OutputStore
@@ -148,6 +150,7 @@ def _services(
         backfills=BackfillService(database=database, lane_of=engines.lane_of),
         run_feeds=RunFeeds(database=database, feeds=feeds),
         reconciliations=ReconciliationService(database=database, feeds=feeds),
+        suggestions=SuggestionService(database=database, outputs=outputs),
         downloads=DownloadService(secret_key=secret, public_url=settings.web.public_url),
         health=HealthService(
             database=database, bell=bell, engines=engines, outputs=outputs, lease=settings.worker.lease

@@ -8,6 +8,7 @@ from strawberry.types.enum import has_enum_definition
 from app.domain.errors import ErrorCode
 from app.domain.outputs import OutputFormat
 from app.domain.playgrounds import PlaygroundStatus
+from app.domain.reconciliation.confidence import Confidence
 from app.domain.reconciliation.options import ReconciliationMethod
 from app.domain.reconciliation.result import DifferenceKind
 from app.domain.schedule import CatchupPolicy
@@ -118,6 +119,13 @@ _describe(
     SUCCESS="It has a result, whether the sides match or not.",
     FAILED="The sides could not be compared.",
     CANCELLED="It was cancelled.",
+)
+_describe(
+    Confidence,
+    "How sure a suggestion is.",
+    HIGH="The names say so, and the values do not speak against it.",
+    MEDIUM="Much speaks for it.",
+    LOW="It may well be chance: have a look.",
 )
 _describe(
     DifferenceKind,

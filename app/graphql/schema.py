@@ -11,6 +11,7 @@ from app.graphql.playgrounds.mutations import PlaygroundMutations
 from app.graphql.playgrounds.queries import PlaygroundQueries
 from app.graphql.reconciliations.mutations import ReconciliationMutations
 from app.graphql.reconciliations.queries import ReconciliationQueries
+from app.graphql.reconciliations.suggestions import SuggestionQueries
 from app.graphql.reconciliations.subscriptions import ReconciliationSubscriptions
 from app.graphql.runs.mutations import RunMutations
 from app.graphql.runs.queries import RunQueries
@@ -32,6 +33,7 @@ class Query(
     RunQueries,
     BackfillQueries,
     ReconciliationQueries,
+    SuggestionQueries,
 ):
     pass
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from app.domain.errors import UnavailableError
 from app.domain.outputs import OutputColumn, OutputFormat, StoredOutput
+from app.domain.reconciliation.samples import TableSample
 
 
 class StorageError(UnavailableError):
@@ -126,6 +127,9 @@ class OutputStore(Protocol):
 
     async def preview(self, location: str, *, format: OutputFormat, delimiter: str, limit: int) -> PreviewTable:
         """The first `limit` rows; only the start of the file is read."""
+
+    async def sample(self, location: str, *, format: OutputFormat, delimiter: str) -> TableSample:
+        """Some rows from several places of the output; a megabyte of it is read, or a group of rows."""
 
     async def discard_partial(self, *, older_than: timedelta) -> int:
         """Remove what killed processes left unfinished; gives how many files that were."""

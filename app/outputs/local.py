@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from app.domain.errors import InvalidError, NotFoundError
 from app.domain.outputs import OutputFormat
+from app.domain.reconciliation.samples import TableSample
 from app.outputs.base import Copying, FileFacts, PreviewTable
 from app.outputs.bringing import in_thread
 from app.outputs.locations import attempt_location, check_limit, check_location, check_range
@@ -20,6 +21,7 @@ from app.outputs.partial import PartialFile, move_into_place, sync
 from app.outputs.parts import LocalPart
 from app.outputs.plain_csv import plain_csv
 from app.outputs.preview import preview_csv, preview_parquet
+from app.outputs.sampling import sample_file, sample_parquet
 from app.outputs.scratch import Spool
 from app.outputs.sink import ParquetSink, Sink
 
@@ -129,6 +131,10 @@ class LocalOutputStore:
         path = await asyncio.to_thread(self._existing, location)
         return await asyncio.to_thread(_preview, path, format, delimiter=delimiter, limit=limit)
 
+    async def sample(self, location: str, *, format: OutputFormat, delimiter: str) -> TableSample:
+        path = await asyncio.to_thread(self._existing, location)
+        return await asyncio.to_thread(_sample, path, format, delimiter=delimiter)
+
     async def delete(self, prefix: str) -> None:
         path = self._path(prefix)
         await asyncio.to_thread(_remove, path, self._root)
@@ -181,6 +187,14 @@ def _preview(path: Path, format: OutputFormat, *, delimiter: str, limit: int) ->
                 return preview_csv(file, delimiter=delimiter, limit=limit)
         case OutputFormat.PARQUET:
             return preview_parquet(path, limit=limit)
+
+
+def _sample(path: Path, format: OutputFormat, *, delimiter: str) -> TableSample:
+    match format:
+        case OutputFormat.CSV:
+            return sample_file(path, delimiter=delimiter)
+        case OutputFormat.PARQUET:
+            return sample_parquet(path)
 
 
 def _take_in(partial: Path, target: Path) -> None:

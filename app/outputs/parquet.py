@@ -10,6 +10,7 @@ import duckdb
 
 from app.domain.errors import InvalidError
 from app.domain.outputs import OutputColumn
+from app.domain.reconciliation.samples import TableSample
 from app.outputs.base import StorageError
 from app.outputs.parquet_types import MAGIC, TEXT, castable, cell_text, parquet_type
 
@@ -86,6 +87,22 @@ def first_rows(parquet: Path, *, limit: int) -> tuple[tuple[str, ...], list[list
         labels, texts = _columns(connection, parquet)
         rows = connection.execute(f"SELECT {', '.join(texts)} FROM read_parquet({_literal(parquet)}) LIMIT {limit}")
         return labels, [list(row) for row in rows.fetchall()]
+
+
+def spread_rows(parquet: Path, *, places: int, rows: int) -> TableSample:
+    """So many rows from each of several places of the file. Raises: InvalidError where this is no Parquet file."""
+    with _reading(), duckdb.connect(config=_CONFIG) as connection:
+        labels, texts = _columns(connection, parquet)
+        counted = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [str(parquet)]).fetchone()
+        total = int(counted[0]) if counted and counted[0] is not None else 0
+        whole = total <= places * rows
+        starts = [(total - rows) * place // max(places - 1, 1) for place in range(places)]
+        spans = [(0, total)] if whole else [(start, start + rows - 1) for start in starts]
+        where = " OR ".join(f"file_row_number BETWEEN {start} AND {end}" for start, end in spans)
+        found = connection.execute(
+            f"SELECT {', '.join(texts)} FROM read_parquet({_literal(parquet)}, file_row_number=true) WHERE {where}"
+        )
+        return TableSample(columns=labels, rows=found.fetchall(), whole=whole)
 
 
 def copy_start(read: Callable[[int, int], bytes], size_bytes: int, path: Path, *, rows: int) -> None:

@@ -15,6 +15,7 @@ from app.aws.errors import AwsError, TerminalAwsError
 from app.aws.upload import Upload
 from app.domain.errors import NotFoundError
 from app.domain.outputs import OutputFormat
+from app.domain.reconciliation.samples import TableSample
 from app.outputs.base import Copying, FileFacts, PreviewTable, StorageError
 from app.outputs.bringing import in_thread
 from app.outputs.locations import attempt_location, check_limit, check_location, check_range
@@ -23,6 +24,7 @@ from app.outputs.plain_csv import plain_csv
 from app.outputs.preview import preview_csv, preview_parquet
 from app.outputs.ranged_file import RangedFile
 from app.outputs.s3_parts import S3Part
+from app.outputs.sampling import PARQUET_ROWS, sample_csv, sample_parquet
 from app.outputs.scratch import Spool, nameless_file
 from app.outputs.sink import ParquetSink, Sink
 
@@ -145,6 +147,16 @@ class S3OutputStore:
             size_bytes = await self.size(location)
             return await self._clients.run(self._preview_parquet, key, size_bytes=size_bytes, limit=limit)
 
+    async def sample(self, location: str, *, format: OutputFormat, delimiter: str) -> TableSample:
+        key = self._key(location)
+        with self._wrapped(location):
+            size_bytes = await self.size(location)
+            if format is OutputFormat.CSV:
+                return await self._clients.run(
+                    sample_csv, partial(self._read, key), size_bytes=size_bytes, delimiter=delimiter
+                )
+            return await self._clients.run(self._sample_parquet, key, size_bytes=size_bytes)
+
     async def delete(self, prefix: str) -> None:
         with self._wrapped(prefix):
             await self._bucket.delete(self._key(prefix))
@@ -189,6 +201,12 @@ class S3OutputStore:
         with nameless_file(self._scratch) as path:
             copy_start(lambda start, end: self._read(key, start, end), size_bytes, path, rows=limit + 1)
             return preview_parquet(path, limit=limit)
+
+    def _sample_parquet(self, key: str, *, size_bytes: int) -> TableSample:
+        """Of the start alone: other groups of rows may be as large."""
+        with nameless_file(self._scratch) as path:
+            copy_start(lambda start, end: self._read(key, start, end), size_bytes, path, rows=PARQUET_ROWS)
+            return sample_parquet(path, places=1)
 
     def _read(self, key: str, start: int, end: int) -> bytes:
         try:

@@ -69,6 +69,7 @@ QUERIES: dict[str, str] = {
     "backfill": "{ backfill(id: %(backfill)s) { id } }",
     "reconciliation": "{ reconciliation(id: %(pair)s) { id } }",
     "reconciliationRun": "{ reconciliationRun(id: %(pairRun)s) { id } }",
+    "suggestMapping": "{ suggestMapping(leftTaskId: %(left)s, rightTaskId: %(right)s) { whole } }",
     "viewer": "{ viewer { id } }",
     "health": "{ health { database redis workers schedulerLagMs } }",
 }

@@ -1,0 +1,95 @@
+"""Some rows of a table: the first ones, and more from several places of the file, so that order does not mislead."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from app.domain.errors import InvalidError
+from app.domain.reconciliation.samples import TableSample
+from app.outputs.csv_reader import IncompleteRecordError, Record, read_records
+from app.outputs.parquet import spread_rows
+
+PLACES = 13
+ROWS = 20_000  # in all: more tell no more, and each is looked at for every pair of columns that may be a key
+_START_BYTES = 256 * 1024
+_PLACE_BYTES = 64 * 1024
+_WHOLE_BYTES = _START_BYTES + (PLACES - 1) * _PLACE_BYTES  # 1 MiB
+_PARQUET_PLACES, PARQUET_ROWS = 4, 1_000
+_BOM = "\ufeff"
+
+# The bytes between two offsets of a file: fewer at its end.
+Read = Callable[[int, int], bytes]
+
+
+def sample_file(path: Path, *, delimiter: str) -> TableSample:
+    """Of a plain CSV file. Raises: InvalidError where it is none."""
+    with path.open("rb") as file:
+        descriptor = file.fileno()
+        return sample_csv(
+            lambda start, end: os.pread(descriptor, end - start, start),
+            size_bytes=path.stat().st_size,
+            delimiter=delimiter,
+        )
+
+
+def sample_parquet(path: Path, *, places: int = _PARQUET_PLACES) -> TableSample:
+    """Raises: InvalidError where it is no Parquet file."""
+    return spread_rows(path, places=places, rows=PARQUET_ROWS)
+
+
+def sample_csv(read: Read, *, size_bytes: int, delimiter: str) -> TableSample:
+    """A megabyte of the file at most. Raises: InvalidError where its start is no CSV."""
+    whole = size_bytes <= _WHOLE_BYTES
+    start = read(0, min(size_bytes, _WHOLE_BYTES if whole else _START_BYTES)) if size_bytes else b""
+    header, *first = _first_records(start, delimiter, whole=whole)
+    width = len(header)
+    blocks = [_fitting(first, width)]
+    if not whole:
+        blocks += [_block(read, place, size_bytes, delimiter, width) for place in _places(size_bytes)]
+    most = ROWS // len(blocks) if not whole else ROWS
+    return TableSample(
+        columns=tuple(name or "" for name in header),
+        rows=[row for block in blocks for row in block[:most]],
+        whole=whole and len(blocks[0]) <= most,
+    )
+
+
+def _first_records(start: bytes, delimiter: str, *, whole: bool) -> list[Record]:
+    text = start if whole else start[: start.rfind(b"\n") + 1]
+    records: list[Record] = []
+    try:
+        records.extend(_records(text, delimiter))
+    except IncompleteRecordError:
+        if whole or not records:
+            raise
+    if not records:
+        raise InvalidError("This table cannot be sampled: it has no header, or one that is longer than 256 KiB.")
+    return records
+
+
+def _places(size_bytes: int) -> Iterator[tuple[int, int]]:
+    """Ranges that are spread evenly over what follows the start, up to the very end."""
+    last = size_bytes - _PLACE_BYTES
+    for number in range(1, PLACES):
+        start = _START_BYTES + (last - _START_BYTES) * number // (PLACES - 1)
+        yield start, start + _PLACE_BYTES
+
+
+def _block(read: Read, place: tuple[int, int], size_bytes: int, delimiter: str, width: int) -> list[Record]:
+    """The records between the first line end and the last; none where these ends are within quotes, as it seems."""
+    text = read(*place)
+    end = len(text) if place[1] >= size_bytes else text.rfind(b"\n") + 1
+    try:
+        records = list(_records(text[text.find(b"\n") + 1 : end], delimiter))
+    except InvalidError:
+        return []
+    fitting = _fitting(records, width)
+    return fitting if len(fitting) == len(records) else []
+
+
+def _fitting(records: list[Record], width: int) -> list[Record]:
+    return [record for record in records if len(record) == width]
+
+
+def _records(text: bytes, delimiter: str) -> Iterator[Record]:
+    return read_records([text.decode(errors="replace").removeprefix(_BOM)], delimiter)
