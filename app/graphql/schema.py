@@ -11,8 +11,8 @@ from app.graphql.playgrounds.mutations import PlaygroundMutations
 from app.graphql.playgrounds.queries import PlaygroundQueries
 from app.graphql.reconciliations.mutations import ReconciliationMutations
 from app.graphql.reconciliations.queries import ReconciliationQueries
-from app.graphql.reconciliations.suggestions import SuggestionQueries
 from app.graphql.reconciliations.subscriptions import ReconciliationSubscriptions
+from app.graphql.reconciliations.suggestions import SuggestionQueries
 from app.graphql.runs.mutations import RunMutations
 from app.graphql.runs.queries import RunQueries
 from app.graphql.runs.subscriptions import RunSubscriptions

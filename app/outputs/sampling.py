@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from app.domain.errors import InvalidError
@@ -14,6 +15,7 @@ ROWS = 20_000  # in all: more tell no more, and each is looked at for every pair
 _START_BYTES = 256 * 1024
 _PLACE_BYTES = 64 * 1024
 _WHOLE_BYTES = _START_BYTES + (PLACES - 1) * _PLACE_BYTES  # 1 MiB
+_LINE_ENDS_TRIED = 4
 _PARQUET_PLACES, PARQUET_ROWS = 4, 1_000
 _BOM = "\ufeff"
 
@@ -40,28 +42,19 @@ def sample_parquet(path: Path, *, places: int = _PARQUET_PLACES) -> TableSample:
 def sample_csv(read: Read, *, size_bytes: int, delimiter: str) -> TableSample:
     """A megabyte of the file at most. Raises: InvalidError where its start is no CSV."""
     whole = size_bytes <= _WHOLE_BYTES
+    most = ROWS if whole else ROWS // PLACES
     start = read(0, min(size_bytes, _WHOLE_BYTES if whole else _START_BYTES)) if size_bytes else b""
-    header, *first = _first_records(start, delimiter, whole=whole)
+    header, *first = _first_records(start, delimiter, whole=whole, most=most + 2)
     width = len(header)
-    blocks = [_fitting(first, width)]
+    rows = _fitting(first[:most], width)
     if not whole:
-        blocks += [_block(read, place, size_bytes, delimiter, width) for place in _places(size_bytes)]
-    most = ROWS // len(blocks) if not whole else ROWS
-    return TableSample(
-        columns=tuple(name or "" for name in header),
-        rows=[row for block in blocks for row in block[:most]],
-        whole=whole and len(blocks[0]) <= most,
-    )
+        for place in _places(size_bytes):
+            rows += _block(read(*place), delimiter, width, ended=place[1] >= size_bytes, most=most)
+    return TableSample(columns=tuple(name or "" for name in header), rows=rows, whole=whole and len(first) <= most)
 
 
-def _first_records(start: bytes, delimiter: str, *, whole: bool) -> list[Record]:
-    text = start if whole else start[: start.rfind(b"\n") + 1]
-    records: list[Record] = []
-    try:
-        records.extend(_records(text, delimiter))
-    except IncompleteRecordError:
-        if whole or not records:
-            raise
+def _first_records(start: bytes, delimiter: str, *, whole: bool, most: int) -> list[Record]:
+    records = _records(start if whole else _whole_lines(start), delimiter, most=most, whole=whole)
     if not records:
         raise InvalidError("This table cannot be sampled: it has no header, or one that is longer than 256 KiB.")
     return records
@@ -75,21 +68,41 @@ def _places(size_bytes: int) -> Iterator[tuple[int, int]]:
         yield start, start + _PLACE_BYTES
 
 
-def _block(read: Read, place: tuple[int, int], size_bytes: int, delimiter: str, width: int) -> list[Record]:
-    """The records between the first line end and the last; none where these ends are within quotes, as it seems."""
-    text = read(*place)
-    end = len(text) if place[1] >= size_bytes else text.rfind(b"\n") + 1
-    try:
-        records = list(_records(text[text.find(b"\n") + 1 : end], delimiter))
-    except InvalidError:
-        return []
-    fitting = _fitting(records, width)
-    return fitting if len(fitting) == len(records) else []
+def _block(text: bytes, delimiter: str, width: int, *, ended: bool, most: int) -> list[Record]:
+    """The records behind a line end.
+
+    That may be within quotes: the next ones are tried, and the place is left out where all give misfits.
+    """
+    text = text if ended else _whole_lines(text)
+    start = 0
+    for _ in range(_LINE_ENDS_TRIED):
+        start = text.find(b"\n", start) + 1
+        if not start:
+            break
+        try:
+            records = _records(text[start:], delimiter, most=most, whole=False)
+        except InvalidError:
+            continue
+        fitting = _fitting(records, width)
+        if len(fitting) == len(records):
+            return fitting
+    return []
+
+
+def _whole_lines(text: bytes) -> bytes:
+    return text[: text.rfind(b"\n") + 1]
 
 
 def _fitting(records: list[Record], width: int) -> list[Record]:
     return [record for record in records if len(record) == width]
 
 
-def _records(text: bytes, delimiter: str) -> Iterator[Record]:
-    return read_records([text.decode(errors="replace").removeprefix(_BOM)], delimiter)
+def _records(text: bytes, delimiter: str, *, most: int, whole: bool) -> list[Record]:
+    """The first records; where the text is not the whole, the last may lack its end, and is left out."""
+    records: list[Record] = []
+    try:
+        records.extend(islice(read_records([text.decode(errors="replace").removeprefix(_BOM)], delimiter), most))
+    except IncompleteRecordError:
+        if whole:
+            raise
+    return records

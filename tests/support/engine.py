@@ -35,6 +35,7 @@ class Plan:
     durable: bool = False
     log: tuple[str, ...] = ()
     rows: Sequence[Sequence[Any]] = ((1,),)
+    columns: Sequence[OutputColumn] = COLUMNS
     deaf: bool = False  # does not end when it is told to
     renamed: bool = False  # its handle is another one after the first poll
 
@@ -147,12 +148,12 @@ class FakeEngine:
         self._cluster.cancel(handle.text)
 
     async def fetch(self, handle: Handle, sink: OutputSink) -> None:
-        rows = self._known(handle).plan.rows
+        plan = self._known(handle).plan
 
         async def batches() -> AsyncIterator[Sequence[Sequence[Any]]]:
-            yield rows
+            yield plan.rows
 
-        await sink.write_rows(COLUMNS, batches())
+        await sink.write_rows(plan.columns, batches())
 
     async def check(self) -> EngineHealth:
         return EngineHealth(healthy=True)
