@@ -22,7 +22,7 @@ from app.outputs.parts import LocalPart
 from app.outputs.plain_csv import plain_csv
 from app.outputs.preview import preview_csv, preview_parquet
 from app.outputs.sampling import sample_file, sample_parquet
-from app.outputs.scratch import Spool
+from app.outputs.scratch import Spool, give_name, nameable_file
 from app.outputs.sink import ParquetSink, Sink
 
 _READ_BYTES = 256 * 1024
@@ -73,13 +73,9 @@ class LocalOutputStore:
     @asynccontextmanager
     async def stage(self, location: str) -> AsyncIterator[Path]:
         target = self._path(location)
-        partial = self._partial / uuid4().hex
-        try:
-            await asyncio.to_thread(self._partial.mkdir, parents=True, exist_ok=True)
-            yield partial
-            await asyncio.to_thread(_take_in, partial, target)
-        finally:
-            partial.unlink(missing_ok=True)  # not awaited, so that a cancelled task clears up as well
+        with nameable_file(self._partial) as file:
+            yield file
+            await asyncio.to_thread(_take_in, file, self._partial / uuid4().hex, target)
 
     async def facts(self, location: str) -> FileFacts:
         stat = (await asyncio.to_thread(self._existing, location)).stat()
@@ -197,10 +193,14 @@ def _sample(path: Path, format: OutputFormat, *, delimiter: str) -> TableSample:
             return sample_parquet(path)
 
 
-def _take_in(partial: Path, target: Path) -> None:
-    with partial.open("rb") as file:
-        sync(file)
-    move_into_place(partial, target)
+def _take_in(file: Path, partial: Path, target: Path) -> None:
+    with file.open("rb") as opened:
+        sync(opened)
+    try:
+        give_name(file, partial)
+        move_into_place(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _remove(path: Path, root: Path) -> None:

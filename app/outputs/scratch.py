@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
+from uuid import uuid4
 
 from app.outputs.base import StorageError
 
@@ -18,6 +19,37 @@ def nameless_file(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryFile(dir=folder) as file:
         yield _path_of(file)
+
+
+@contextmanager
+def nameable_file(folder: Path) -> Iterator[Path]:
+    """As `nameless_file`, for what may become a file that stays: see `give_name`.
+
+    Where the file system has no files without names, it has one that the context takes away.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    named = folder / uuid4().hex
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666)
+    except OSError:
+        descriptor = os.open(named, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+    with os.fdopen(descriptor, "w+b") as file:
+        try:
+            yield named if named.exists() else _path_of(file)
+        finally:
+            named.unlink(missing_ok=True)
+
+
+def give_name(file: Path, name: Path) -> None:
+    """Let the file of a `nameable_file` stay under a name that is free, beside its folder's other files."""
+    folder = os.open(name.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # With a folder, Python calls linkat(2), which names the file that a path of /proc stands for.
+        os.link(file, name.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+    except OSError:  # a file system without links
+        shutil.copyfile(file, name)
+    finally:
+        os.close(folder)
 
 
 def refuse_without_room(folder: Path, size_bytes: int) -> None:

@@ -1,15 +1,18 @@
 """The local store: complete or absent, and read by ranges."""
 
 import asyncio
+import errno
 import os
 import resource
 import tracemalloc
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from app.outputs import scratch
 from tests.outputs.stored_files import COLUMNS, batches, content, files, new_sink, written
 
 FEW = [(1, "a")]
@@ -128,3 +131,34 @@ async def test_a_full_disk_leaves_nothing(store, tmp_path, count):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert files(tmp_path) == []
+
+
+async def test_what_is_staged_has_no_name_before_it_has_its_place(store, tmp_path):
+    """So that a process which is killed leaves nothing behind."""
+    async with store.stage("a/b.csv") as path:
+        path.write_bytes(b"all of it")
+        assert files(tmp_path) == []
+    assert [file.name for file in files(tmp_path)] == ["b.csv"]
+
+
+def no_nameless_files(path, flags, *more, opened=os.open, **options):
+    if flags & os.O_TMPFILE == os.O_TMPFILE:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+    return opened(path, flags, *more, **options)
+
+
+def no_links(*_, **__):
+    raise OSError(errno.EPERM, "not supported")
+
+
+@pytest.mark.parametrize(("name", "fake"), [("open", no_nameless_files), ("link", no_links)])
+async def test_where_the_file_system_can_do_less_staging_clears_up_too(store, tmp_path, monkeypatch, name, fake):
+    monkeypatch.setattr(scratch.os, name, fake)
+    with suppress(ZeroDivisionError):
+        async with store.stage("a/b.csv") as path:
+            path.write_bytes(b"half of it")
+            raise ZeroDivisionError
+    assert files(tmp_path) == []
+    async with store.stage("a/b.csv") as path:
+        path.write_bytes(b"all of it")
+    assert [file.read_bytes() for file in files(tmp_path)] == [b"all of it"]
