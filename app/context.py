@@ -23,6 +23,7 @@ from app.services.jars import Jars
 from app.services.live import Feeds
 from app.services.passwords import Passwords
 from app.services.playgrounds import PlaygroundService
+from app.services.reconciliation_reports import ReconciliationReports
 from app.services.reconciliations import ReconciliationService
 from app.services.resuming import ResumeService
 from app.services.run_feeds import RunFeeds
@@ -50,6 +51,7 @@ class Services:
     run_feeds: RunFeeds
     reconciliations: ReconciliationService
     suggestions: SuggestionService
+    reports: ReconciliationReports
     downloads: DownloadService
     health: HealthService
     outputs: OutputStore
@@ -151,6 +153,7 @@ def _services(
         run_feeds=RunFeeds(database=database, feeds=feeds),
         reconciliations=ReconciliationService(database=database, feeds=feeds),
         suggestions=SuggestionService(database=database, outputs=outputs),
+        reports=ReconciliationReports(database=database, secret_key=secret, public_url=settings.web.public_url),
         downloads=DownloadService(secret_key=secret, public_url=settings.web.public_url),
         health=HealthService(
             database=database, bell=bell, engines=engines, outputs=outputs, lease=settings.worker.lease

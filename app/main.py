@@ -27,6 +27,7 @@ from app.settings import GraphqlSettings, Settings
 from app.web.downloads import download_route
 from app.web.health import admin_app
 from app.web.pages import graphiql_response, page_routes
+from app.web.reports import report_route
 from app.web.server import WebServer
 
 LIST_SIZES = {"Playground.tasks": 30, "Playground.dependencies": 30, "Run.taskRuns": 30, "RunEventBatch.events": 20}
@@ -88,6 +89,7 @@ def create_app(process: ProcessContext) -> Application:
             Route("/graphql", http),
             WebSocketRoute("/graphql", websocket),
             download_route(downloads=services.downloads, outputs=services.outputs),
+            report_route(services.reports),
             *page_routes(),
         ],
         middleware=_cors(settings.web.cors_origins),

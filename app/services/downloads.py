@@ -1,14 +1,35 @@
-"""Links to files of the output store that work in a browser, for a while, for who has them."""
+"""Links that work in a browser, for a while, for who has them: to files of the output store here."""
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 
 from app.domain.errors import ExpiredError, NotFoundError
 
 LIFETIME = timedelta(hours=1)
 PATH = "/downloads"
+
+
+class SignedLinks:
+    """A link is bound to what it leads to by a signature; `kind` keeps one kind's from leading to another's."""
+
+    def __init__(self, *, secret_key: str, public_url: str | None, path: str, kind: str) -> None:
+        self._serializer = URLSafeTimedSerializer(secret_key, salt=kind)
+        self._base = f"{(public_url or '').rstrip('/')}{path}"
+
+    def url_for(self, target: list[str]) -> str:
+        return f"{self._base}/{self._serializer.dumps(target)}"
+
+    def resolve(self, token: str) -> Any:
+        """Raises: NotFoundError, ExpiredError."""
+        try:
+            return self._serializer.loads(token, max_age=int(LIFETIME.total_seconds()))
+        except SignatureExpired as error:
+            raise ExpiredError("This link has expired; ask for a new one where you found it.") from error
+        except (BadData, ValueError) as error:
+            raise NotFoundError("There is no such download.") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,21 +39,15 @@ class Download:
 
 
 class DownloadService:
-    """A link is bound to one file by a signature; it tells nothing else and gives nothing else."""
+    """A link tells one file, and gives nothing else."""
 
     def __init__(self, *, secret_key: str, public_url: str | None) -> None:
-        self._serializer = URLSafeTimedSerializer(secret_key, salt="download")
-        self._base = (public_url or "").rstrip("/")
+        self._links = SignedLinks(secret_key=secret_key, public_url=public_url, path=PATH, kind="download")
 
     def url_for(self, location: str, *, filename: str) -> str:
-        return f"{self._base}{PATH}/{self._serializer.dumps([location, filename])}"
+        return self._links.url_for([location, filename])
 
     def resolve(self, token: str) -> Download:
         """Raises: NotFoundError, ExpiredError."""
-        try:
-            location, filename = self._serializer.loads(token, max_age=int(LIFETIME.total_seconds()))
-        except SignatureExpired as error:
-            raise ExpiredError("This link has expired; ask for a new one where you found it.") from error
-        except (BadSignature, ValueError, TypeError) as error:
-            raise NotFoundError("There is no such download.") from error
+        location, filename = self._links.resolve(token)
         return Download(location=location, filename=filename)

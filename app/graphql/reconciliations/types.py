@@ -121,6 +121,10 @@ class ReconciliationResult:
     def differences_url(self, info: Info) -> str:
         return info.context.services.downloads.url_for(self.row.differences_location or "", filename="differences.csv")
 
+    @strawberry.field(description="Where a browser gets the report, an HTML file to send to a colleague, for an hour.")
+    def report_url(self, info: Info) -> str:
+        return info.context.services.reports.url_for(self.row.id, owner_id=info.context.signed_in().user_id)
+
     @classmethod
     def of(cls, row: RunRow) -> "ReconciliationResult | None":
         document: dict[str, Any] | None = row.result
