@@ -122,6 +122,7 @@ def reconcile(
             report=report,
             samples=SAMPLES if samples is None else samples,
             spill_dir=spill_dir,
+            hinted=as_json or not quiet,
         )
 
     def tell(reconciled: Reconciled) -> None:
@@ -132,7 +133,7 @@ def reconcile(
                 reconciled.result,
                 samples=SAMPLES_SHOWN if samples is None else samples,
                 heading=reconciled.heading(),
-                footing=[],
+                footing=[f"Hint: {hint}" for hint in reconciled.hints],
             )
 
     raise typer.Exit(_status(order, tell, quiet=quiet or as_json))

@@ -50,6 +50,17 @@ def test_the_summary_names_verdict_counts_and_changed_cells() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_key_and_pairs_are_proposed_where_something_differs() -> None:
+    Path("l.csv").write_text("order id,total\n" + "".join(f"A{n},{n * 7 % 1000}.5\n" for n in range(300)))
+    Path("r.csv").write_text("order id,totals\n" + "".join(f"A{n + 1},{n * 7 % 1000}.5\n" for n in range(300)))
+    result = reconcile("l.csv", "r.csv")
+    assert "Hint: order id looks like a key; by --key 'order id' changed rows" in result.stdout
+    assert "Hint: total and totals seem to belong together; by --map total=totals they" in result.stdout
+    assert document("l.csv", "r.csv", "-k", "order id", "-m", "total=totals")["hints"] == []
+    assert document("l.csv", "l.csv")["hints"] == []
+
+
+@pytest.mark.usefixtures("folder")
 def test_options_reach_the_comparison() -> None:
     assert document("l.csv", "r.csv", "-k", "id")["changed_row_count"] == 1
     assert document("l.csv", "r.csv", "-k", "id", "-i", "note", "--tolerance", "1")["common_row_count"] == 2

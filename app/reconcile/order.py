@@ -21,6 +21,7 @@ from app.domain.reconciliation.wording import delimiter_told, duration_told, siz
 from app.domain.version import product_version
 from app.reconcile.columns import ColumnWishes, chosen_mapping, left_out
 from app.reconcile.comparison import ComparisonThread
+from app.reconcile.hints import hints
 from app.reconcile.result_files import check_place, result_file
 from app.reconcile.sources import Show, Source, opened
 
@@ -39,6 +40,7 @@ class ReconcileOrder:
     report: Path | None
     samples: int
     spill_dir: Path | None
+    hinted: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,10 +53,11 @@ class Reconciled:
     result: ReconciliationResult
     compared_at: datetime
     duration: timedelta
+    hints: tuple[str, ...]
 
     def heading(self) -> str:
         sides = (
-            f"{source.location} ({size_told(source.side.size_bytes)}, {delimiter_told(source.side.delimiter)})"
+            f"{source.location} ({size_told(source.file.size_bytes)}, {delimiter_told(source.file.delimiter)})"
             for source in (self.left, self.right)
         )
         return f"{' ↔ '.join(sides)}, compared in {duration_told(self.duration)}"
@@ -64,6 +67,7 @@ class Reconciled:
             **self.result.to_document(),
             "left": _side_document(self.left),
             "right": _side_document(self.right),
+            "hints": self.hints,
             "options": asdict(self.options),
             "compared_at": self.compared_at.isoformat(timespec="seconds"),
             "duration_ms": round(self.duration / timedelta(milliseconds=1)),
@@ -99,6 +103,7 @@ def reconcile_files(order: ReconcileOrder, *, show: Show) -> Reconciled:
             result=replace(result, warnings=(*result.warnings, *left_out(left.header, right.header, mapping))),
             compared_at=compared_at,
             duration=timedelta(seconds=time.monotonic() - started),
+            hints=tuple(hints(left, right, result)) if order.hinted else (),
         )
         if order.report is not None:
             with result_file(order.report) as file:
@@ -151,11 +156,11 @@ def _check(order: ReconcileOrder) -> None:
 def _side_document(source: Source) -> dict[str, Any]:
     return {
         "location": source.location,
-        "size_bytes": source.side.size_bytes,
-        "delimiter": source.side.delimiter,
+        "size_bytes": source.file.size_bytes,
+        "delimiter": source.file.delimiter,
         "columns": source.header.columns,
     }
 
 
 def _report_side(source: Source) -> ReportSide:
-    return ReportSide(name=source.location, size_bytes=source.side.size_bytes, delimiter=source.side.delimiter)
+    return ReportSide(name=source.location, size_bytes=source.file.size_bytes, delimiter=source.file.delimiter)

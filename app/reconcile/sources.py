@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.domain.errors import InvalidError
 from app.domain.reconciliation.records import Records, Side
+from app.outputs.plain_csv import CsvFile
 from app.outputs.sources import open_source
 from app.reconcile.columns import Header
 
@@ -28,11 +29,15 @@ _DELIMITERS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """`side` is a plain CSV file: what was named, or a copy for as long as it is compared."""
+    """`file` is a plain CSV file: what was named, or a copy for as long as it is compared."""
 
     location: str
-    side: Side
+    file: CsvFile
     header: Header
+
+    @property
+    def side(self) -> Side:
+        return self.file.side()
 
 
 @contextmanager
@@ -47,10 +52,9 @@ def opened(location: str, *, delimiter: str | None, scratch: Path | None, show: 
 
     folder = scratch or Path(tempfile.gettempdir())
     with open_source(location, delimiter=delimiter, scratch=folder, heard=heard) as file:
-        side = file.side()
-        with Records(side, lambda _: None) as records:
+        with Records(file.side(), lambda _: None) as records:
             columns = tuple(name or "" for name in records.header)
-        yield Source(location=location, side=side, header=Header(name=location, columns=columns))
+        yield Source(location=location, file=file, header=Header(name=location, columns=columns))
 
 
 def delimiter_named(text: str) -> str:
