@@ -18,8 +18,8 @@ class Candidate:
     `values`: one row of Id 1, NULL, an empty string, a text with an emoji, a decimal of 2.50. `awkward`: AWKWARD as
     `text`. `many`: MANY rows of a number and a text of some 40 characters. `endless`: never ends by itself. `empty`: a
     column `a` and no row. `wrong`: a syntax error. `missing`: reads the table not_there. `logged`: short, and its log
-    has lines. `twin` makes another engine for the same server, where handles are durable. `served_here`: bytes that a large output may take up in the service's stand-in, where that lives in the
-    tests' own process.
+    has lines. `twin` makes another engine for the same server, where handles are durable.
+    `served_here`: bytes that a large output may take up in the service's stand-in, where it lives in the tests' process.
     """
 
     driver: Driver
