@@ -19,7 +19,7 @@ class Candidate:
     `text`. `many`: MANY rows of a number and a text of some 40 characters. `endless`: never ends by itself. `empty`: a
     column `a` and no row. `wrong`: a syntax error. `missing`: reads the table not_there. `logged`: short, and its log
     has lines. `twin` makes another engine for the same server, where handles are durable.
-    `served_here`: bytes that a large output may take up in the service's stand-in, where it lives in the tests' process.
+    `served_here`: bytes that a large output may take up in the service's stand-in, where it is in the tests' process.
     """
 
     driver: Driver

@@ -141,7 +141,7 @@ def _canonical_moment(moment: re.Match[str]) -> str | None:
     fraction = (fraction or "").rstrip("0")
     if not minutes and not clock.second and not fraction:
         return day
-    return f"{day}T{minutes // 60:02}:{minutes % 60:02}:{clock.second:02}" + (f".{fraction}" if fraction else "")
+    return f"{day} {minutes // 60:02}:{minutes % 60:02}:{clock.second:02}" + (f".{fraction}" if fraction else "")
 
 
 def _offset_minutes(zone: str | None) -> int:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from app.domain.reconciliation.bloom import COUNT_WEIGHT, FilteredComparison
+from app.domain.reconciliation.bloom import COUNT_WEIGHT
 from app.domain.reconciliation.estimate import estimate
 from app.domain.reconciliation.exact import compare_exactly
+from app.domain.reconciliation.large import LargeComparison
 from app.domain.reconciliation.mapping import ColumnMapping, check_mapping
 from app.domain.reconciliation.method import choose_method
 from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions, Thresholds
@@ -57,10 +58,16 @@ def compare(
     if method is ReconciliationMethod.EXACT:
         compare_exactly(left=left_rows, right=right_rows, tally=tally, pairing=pairing, keyed=keyed, meter=meter)
     elif options.verify:
-        comparison = FilteredComparison(
-            left=left_rows, right=right_rows, tally=tally, thresholds=thresholds, meter=meter
-        )
-        comparison.verified(pairing=pairing, keyed=keyed, spill_folder=spill_dir)
+        LargeComparison(
+            left=left_rows,
+            right=right_rows,
+            tally=tally,
+            pairing=lambda: Pairing(tolerance=tolerance, keyed=keyed, check=meter.check),
+            thresholds=thresholds,
+            spill_folder=spill_dir,
+            sample_limit=sample_limit,
+            meter=meter,
+        ).run()
     else:
         rate = estimate(left=left_rows, right=right_rows, tally=tally, keyed=keyed, thresholds=thresholds, meter=meter)
     meter.finish()

@@ -1,5 +1,6 @@
 """How far a comparison is, and whether it was asked to stop."""
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ class ComparisonCancelledError(Exception):
 class Meter:
     """Turns bytes read into a share of all bytes to read that never falls; every call may raise the cancellation.
 
+    Several threads may tell it of what they read.
+
     The total is an estimate until the candidates are known: a total that grows makes the share wait, not fall.
     """
 
@@ -24,24 +27,31 @@ class Meter:
         self._done = 0.0
         self._shown = 0.0
         self._next_report = 0.0
+        self._lock = threading.Lock()
+        self._aborted = False
         self.check()
 
     def advance(self, size_bytes: float) -> None:
-        self._done += size_bytes
         self.check()
-        now = time.monotonic()
-        if now >= self._next_report:
-            self._next_report = now + REPORT_EVERY_SECONDS
-            # What is read may exceed what was announced (a compressed side, a growing file): 1.0 is for the end alone.
-            self._show(min(self._done / self._total, 0.999))
+        with self._lock:
+            self._done += size_bytes
+            now = time.monotonic()
+            if now >= self._next_report:
+                self._next_report = now + REPORT_EVERY_SECONDS
+                # What is read may exceed what was announced (a growing file): 1.0 is for the end alone.
+                self._show(min(self._done / self._total, 0.999))
 
     def expect(self, remaining_bytes: float) -> None:
         """Replaces the estimate of what is still to be read."""
         self._total = max(self._done + remaining_bytes, 1)
 
     def check(self) -> None:
-        if self._cancelled():
+        if self._aborted or self._cancelled():
             raise ComparisonCancelledError
+
+    def abort(self) -> None:
+        """Lets the other threads of a comparison that has failed end soon."""
+        self._aborted = True
 
     def finish(self) -> None:
         self._show(1.0)

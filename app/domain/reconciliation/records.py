@@ -6,10 +6,11 @@ names the side and the line, never a guess.
 """
 
 import codecs
+import io
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import BinaryIO
 
@@ -193,6 +194,16 @@ class Records(AbstractContextManager["Records"]):
 
     def _malformed(self, problem: str, *, lines_on: int = 0) -> MalformedError:
         return MalformedError(self._side.name, self._line + lines_on, problem)
+
+
+def records_of(texts: Sequence[bytes], side: Side) -> Iterator[Cells]:
+    """The cells of records that were read from a side before, each with the line break that ends it."""
+    if not texts:
+        return
+    content = b"".join([texts[0], *texts])  # the first of them once more, for a header
+    part = replace(side, open=lambda: io.BytesIO(content), size_bytes=len(content))
+    with Records(part, lambda _: None) as records:
+        yield from records
 
 
 def _count(cells: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from app.domain.reconciliation.cells import CanonicalCells, Numbers
 from app.domain.reconciliation.mapping import ColumnMapping, find_columns
 from app.domain.reconciliation.options import ReconciliationOptions
-from app.domain.reconciliation.records import MalformedError, Records, Side
+from app.domain.reconciliation.records import Cells, MalformedError, Records, Side
 
 CellTuple = tuple[str | None, ...]
 
@@ -40,10 +40,12 @@ class RowSource:
     ) -> None:
         self.side = side
         with Records(side, lambda _: None) as records:
-            self._header = records.header
-        self._places = find_columns(names, self._header, side=side.name, path_side=path_side)
-        self._keys = tuple(keys)
-        self._grouped_by_text = not keys and bool(options.absolute_tolerance or options.relative_tolerance)
+            self.header = records.header
+        self.places = find_columns(names, self.header, side=side.name, path_side=path_side)
+        self.keys = tuple(keys)
+        self.grouped_by_text = not keys and bool(options.absolute_tolerance or options.relative_tolerance)
+        self.grouped = bool(keys) or self.grouped_by_text
+        self.options = options
         # One memory per column: a column without repeats must not push out what others repeat.
         self._canonical = [
             CanonicalCells(trim=options.trim, empty_is_null=options.empty_is_null, ignore_case=options.ignore_case)
@@ -52,26 +54,30 @@ class RowSource:
         self._numbers = Numbers()
 
     def rows(self, on_bytes: Callable[[int], None]) -> Iterator[Row]:
-        places = self._places
-        columns = self._canonical
-        grouped = bool(self._keys) or self._grouped_by_text
         with Records(self.side, on_bytes) as records:
-            if records.header != self._header:
+            if records.header != self.header:
                 raise MalformedError(self.side.name, 1, "the file changed while it was compared: start again.")
             for number, record in enumerate(records):
-                written = [record[place] for place in places]
-                canonical = [column[cell] for column, cell in zip(columns, written, strict=True)]
-                yield (
-                    number,
-                    self._group(canonical) if grouped else None,
-                    pack(canonical),
-                    None if written == canonical else pack(written),
-                )
+                yield self.row(number, record)
+
+    def row(self, number: int, record: Cells) -> Row:
+        written = [record[place] for place in self.places]
+        canonical = [column[cell] for column, cell in zip(self._canonical, written, strict=True)]
+        return (
+            number,
+            self._group(canonical) if self.grouped else None,
+            pack(canonical),
+            None if written == canonical else pack(written),
+        )
+
+    def canonical(self, record: Cells) -> list[str | None]:
+        """A record's canonical texts, in the mapping's order."""
+        return [column[record[place]] for column, place in zip(self._canonical, self.places, strict=True)]
 
     def _group(self, canonical: Sequence[str | None]) -> bytes:
         """With keys the key's cells; with a tolerance and no keys all that the tolerance does not reach."""
-        if self._keys:
-            return pack([canonical[place] for place in self._keys])
+        if self.keys:
+            return pack([canonical[place] for place in self.keys])
         numbers = self._numbers
         return pack([cell if numbers[cell] is None else _ANY_NUMBER for cell in canonical])
 

@@ -81,6 +81,10 @@ class Tally:
             difference = self._difference(DifferenceKind.COMMON, rows, left=left, right=right, counts=counts)
             samples.add((left.number, right.number), difference)
 
+    def add_common(self, rows: int) -> None:
+        """Pairs of equal rows that are no samples."""
+        self.counts[DifferenceKind.COMMON] += rows
+
     def left_only(self, rows: int, left: Occurrence, counts: tuple[int, int]) -> None:
         difference = self._difference(DifferenceKind.LEFT_ONLY, rows, left=left, right=None, counts=counts)
         self._differ(difference, left, None)

@@ -1,0 +1,56 @@
+"""Bytes by their addresses: what the kernels read and write text with.
+
+An array that is passed to a kernel's function costs two atomic operations and a check at each access; an address costs
+nothing. Whoever calls a kernel keeps the array alive, and has given it PADDING_BYTES behind its end.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core.base import BaseContext
+from numba.core.typing.templates import Signature
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+Address = int  # as np.int64
+Bytes = NDArray[np.uint8]
+
+PADDING_BYTES = 64
+
+
+def address_of(array: Bytes) -> Address:
+    return int(array.ctypes.data)
+
+
+@intrinsic  # type: ignore[untyped-decorator] # numba has no types
+def byte_at(_context: object, address: types.Integer) -> tuple[Signature, object]:
+    """The byte at an address, from 0 to 255."""
+
+    def generate(_: BaseContext, builder: ir.IRBuilder, __: Signature, arguments: list[ir.Value]) -> object:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+        return builder.zext(builder.load(pointer, typ=ir.IntType(8)), ir.IntType(64))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator] # numba has no types
+def word_at(_context: object, address: types.Integer) -> tuple[Signature, object]:
+    """The eight bytes at an address, aligned or not."""
+
+    def generate(_: BaseContext, builder: ir.IRBuilder, __: Signature, arguments: list[ir.Value]) -> object:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.load(pointer, align=1, typ=ir.IntType(64))
+
+    return types.uint64(types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator] # numba has no types
+def put_byte(_context: object, address: types.Integer, byte: types.Integer) -> tuple[Signature, object]:
+    """Writes the lowest eight bits of a number."""
+
+    def generate(context: BaseContext, builder: ir.IRBuilder, _: Signature, arguments: list[ir.Value]) -> object:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+        builder.store(builder.trunc(arguments[1], ir.IntType(8)), pointer)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate

@@ -1,0 +1,300 @@
+"""One reading of CSV records by bytes: for each the hash of its mapped cells, of its key, and where it begins.
+
+The grammar is that of `records`, and so are the refusals: where a record breaks it the kernel stops, and who called it
+has `records` find the words.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from app.domain.reconciliation.kernels.hashing import Seeds, finish, hashes, null_hashes
+from app.domain.reconciliation.kernels.memory import Address, byte_at, put_byte
+from app.domain.reconciliation.kernels.texts import (
+    CARRIAGE_RETURN,
+    IN_PLACE,
+    NEWLINE,
+    NULL,
+    UNDECIDED,
+    canonical,
+    is_number,
+    is_plain_text,
+)
+
+QUOTE = 34
+INDEXED = 64  # every so many records their place is kept
+# How a reading ended: well, at the block's end, at a broken record, with no room for more.
+READ, DONE, MALFORMED, FULL = 0, 1, 2, 3
+BY_KEY, BY_TEXT = 0, 1  # what makes a group: the key's cells, or all that is no number (a tolerance does not reach it)
+
+
+class Layout(NamedTuple):
+    """How to read a side: its delimiter, its columns' places in the mapping (-1: not mapped), which places are keys,
+    what makes a group, and the options of `texts`. Without keys all places are: the group is the row.
+    """
+
+    delimiter: int
+    slots: NDArray[np.int64]
+    keys: NDArray[np.bool_]
+    grouping: int
+    options: int
+    seeds: Seeds
+
+
+class Scanned(NamedTuple):
+    """What is written of each record: hash of its cells, a second one, hash of its group, where it begins and ends."""
+
+    rows: NDArray[np.uint64]
+    checks: NDArray[np.uint64]
+    groups: NDArray[np.uint64]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    undecided: NDArray[np.bool_]
+
+
+def new_scanned(capacity: int) -> Scanned:
+    return Scanned(
+        rows=np.empty(capacity, np.uint64),
+        checks=np.empty(capacity, np.uint64),
+        groups=np.empty(capacity, np.uint64),
+        starts=np.empty(capacity, np.int64),
+        ends=np.empty(capacity, np.int64),
+        undecided=np.empty(capacity, np.bool_),
+    )
+
+
+class Cell(NamedTuple):
+    """A cell's text between `start` and `end`; `after` is the mark that ends it; no mark: the record goes on behind the
+    block (-1), or is broken (-2).
+    """
+
+    start: Address
+    end: Address
+    after: Address
+    quoted: bool
+    doubled: bool
+
+
+@njit(nogil=True, cache=True)
+def next_cell(place: Address, end: Address, delimiter: int) -> Cell:
+    """The cell that begins at a place of a block that ends with a line's end."""
+    if byte_at(place) != QUOTE:
+        start = place
+        byte = byte_at(place)
+        while byte != delimiter and byte != NEWLINE:  # noqa: PLR1714 - numba has no fast sets
+            place += 1
+            byte = byte_at(place)
+        stop = place
+        if byte == NEWLINE and stop > start and byte_at(stop - 1) == CARRIAGE_RETURN:
+            stop -= 1
+        return Cell(start, stop, place, False, False)
+    start = place + 1
+    place = start
+    doubled = False
+    while True:
+        while place < end and byte_at(place) != QUOTE:
+            place += 1
+        if place >= end:
+            return Cell(0, 0, -1, True, False)
+        if byte_at(place + 1) != QUOTE:
+            break
+        doubled = True
+        place += 2
+    stop = place
+    place += 1
+    if byte_at(place) == CARRIAGE_RETURN and byte_at(place + 1) == NEWLINE:
+        place += 1
+    if byte_at(place) != delimiter and byte_at(place) != NEWLINE:
+        return Cell(0, 0, -2, True, False)
+    return Cell(start, stop, place, True, doubled)
+
+
+@njit(nogil=True, cache=True)
+def unquote(place: Address, end: Address, target: Address) -> Address:
+    """Writes a quoted text with its doubled quotes made single; gives its end."""
+    while place < end:
+        byte = byte_at(place)
+        put_byte(target, byte)
+        target += 1
+        place += 2 if byte == QUOTE else 1
+    return target
+
+
+@njit(nogil=True, cache=True)
+def behind_blank_line(place: Address) -> Address:
+    """The place behind a line with nothing on it; 0 where something is."""
+    if byte_at(place) == NEWLINE:
+        return place + 1
+    if byte_at(place) == CARRIAGE_RETURN and byte_at(place + 1) == NEWLINE:
+        return place + 2
+    return 0
+
+
+@njit(nogil=True, cache=True)
+def read_record(
+    start: Address, end: Address, layout: Layout, scanned: Scanned, place: int, texts: Address, scratch: Address
+) -> tuple[int, Address]:
+    """Writes what is to know of the record at `start` to a place of `scanned`; how that went, and what is behind it."""
+    width = len(layout.slots)
+    last_seeds = len(layout.seeds) - 1
+    seed, check_seed = layout.seeds[last_seeds, 0], layout.seeds[last_seeds, 1]
+    row, check, group = seed, check_seed, seed
+    undecided = False
+    column = 0
+    address = start
+    while True:
+        cell = next_cell(address, end, layout.delimiter)
+        if cell.after < 0:
+            return (DONE if cell.after == -1 else MALFORMED), start
+        if column == width:
+            return MALFORMED, start
+        slot = layout.slots[column]
+        if slot >= 0:
+            one, other = layout.seeds[slot, 0], layout.seeds[slot, 1]
+            where, first, last = NULL, cell.start, cell.end
+            if cell.quoted or last > first:
+                if cell.doubled:
+                    first, last = texts, unquote(first, last, texts)
+                if layout.options or first == last or not is_plain_text(byte_at(first)):
+                    where, first, last = canonical(first, last, scratch, layout.options)
+                    undecided |= where == UNDECIDED
+                else:
+                    where = IN_PLACE
+            one_hash, other_hash = null_hashes(one, other) if where >= NULL else hashes(first, last, one, other)
+            row += one_hash
+            check += other_hash
+            if layout.grouping == BY_KEY:
+                if layout.keys[slot]:
+                    group += one_hash
+            else:
+                group += one if where < NULL and is_number(first, last) else one_hash
+        column += 1
+        address = cell.after + 1
+        if byte_at(cell.after) == NEWLINE:
+            break
+    if column != width:
+        return MALFORMED, start
+    scanned.rows[place] = finish(row)
+    scanned.checks[place] = finish(check)
+    scanned.groups[place] = finish(group)
+    scanned.starts[place] = start
+    scanned.ends[place] = address
+    scanned.undecided[place] = undecided
+    return READ, address
+
+
+@njit(nogil=True, cache=True)
+def hash_texts(
+    firsts: NDArray[np.int64], lasts: NDArray[np.int64], layout: Layout, scanned: Scanned, place: int
+) -> None:
+    """The hashes of a record whose canonical texts are known, by their places in the mapping (0: NULL)."""
+    last_seeds = len(layout.seeds) - 1
+    row, check = layout.seeds[last_seeds, 0], layout.seeds[last_seeds, 1]
+    group = row
+    for slot in range(len(firsts)):
+        one, other = layout.seeds[slot, 0], layout.seeds[slot, 1]
+        first, last = firsts[slot], lasts[slot]
+        one_hash, other_hash = null_hashes(one, other) if not first else hashes(first, last, one, other)
+        row += one_hash
+        check += other_hash
+        if layout.grouping == BY_KEY:
+            if layout.keys[slot]:
+                group += one_hash
+        else:
+            group += one if first and is_number(first, last) else one_hash
+    scanned.rows[place] = finish(row)
+    scanned.checks[place] = finish(check)
+    scanned.groups[place] = finish(group)
+
+
+@njit(nogil=True, cache=True)
+def scan(
+    start: Address, end: Address, layout: Layout, scanned: Scanned, texts: Address, scratch: Address
+) -> tuple[int, Address, int]:
+    """Reads records into `scanned`: how many, where the first one begins that is not among them, and how it ended.
+
+    `texts` and `scratch` have room for the longest cell, and 64 bytes more.
+    """
+    capacity = len(scanned.rows)
+    skips_blank = len(layout.slots) > 1
+    address, count = start, 0
+    while address < end:
+        if skips_blank:
+            behind = behind_blank_line(address)
+            if behind:
+                address = behind
+                continue
+        if count == capacity:
+            return count, address, FULL
+        ended, address = read_record(address, end, layout, scanned, count, texts, scratch)
+        if ended != READ:
+            return count, address, ended
+        count += 1
+    return count, address, DONE
+
+
+@njit(nogil=True, cache=True)
+def skip_record(start: Address, end: Address, delimiter: int) -> Address:
+    """Where the next record begins; 0 where this one goes on behind the block."""
+    while True:
+        cell = next_cell(start, end, delimiter)
+        if cell.after < 0:
+            return 0
+        start = cell.after + 1
+        if byte_at(cell.after) == NEWLINE:
+            return start
+
+
+@njit(nogil=True, cache=True)
+def pick(
+    block: tuple[Address, Address, int],
+    layout: Layout,
+    numbers: NDArray[np.int64],
+    index: NDArray[np.int64],
+    scanned: Scanned,
+    texts: Address,
+    scratch: Address,
+) -> int:
+    """Reads the records of these numbers, which ascend, as long as they end within the block; gives how many.
+
+    The block is its start, its end, and the start's place in the file; `index` has the place in the file of every
+    `INDEXED`th record.
+    """
+    start, end, offset = block
+    skips_blank = len(layout.slots) > 1
+    address, number = start, np.int64(-1)
+    for done in range(len(numbers)):
+        wanted = numbers[done]
+        if number < 0 or wanted // INDEXED > number // INDEXED:
+            address = start + index[wanted // INDEXED] - offset
+            number = wanted // INDEXED * INDEXED
+        while True:
+            if address >= end:
+                return done
+            behind = behind_blank_line(address) if skips_blank else 0
+            if behind:
+                address = behind
+            elif number < wanted:
+                behind = skip_record(address, end, layout.delimiter)
+                if not behind:
+                    return done
+                address = behind
+                number += 1
+            else:
+                break
+        ended, address = read_record(address, end, layout, scanned, done, texts, scratch)
+        if ended != READ:
+            return done
+        number += 1
+    return len(numbers)
+
+
+@njit(nogil=True, cache=True)
+def gather(starts: NDArray[np.int64], ends: NDArray[np.int64], order: NDArray[np.int64], target: Address) -> None:
+    """Copies records one behind the other, in an order."""
+    for index in order:
+        for address in range(starts[index], ends[index]):
+            put_byte(target, byte_at(address))
+            target += 1

@@ -1,0 +1,432 @@
+"""The one canonical text of a cell, as `cells.canonical_text` has it, written by bytes.
+
+A text is the bytes from one address up to another. What is canonical as it stands is left there; else its canonical
+form is written to the scratch bytes. Nearly every cell of a table is an integer, a decimal, a moment, or a plain text,
+and is known by a look at each byte.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from app.domain.reconciliation.cells import PLAIN_DIGITS
+from app.domain.reconciliation.kernels.memory import Address, byte_at, put_byte
+
+IN_PLACE, REWRITTEN, NULL, UNDECIDED = 0, 1, 2, 3  # where the canonical text is; undecided: only Python knows it
+TRIM, IGNORE_CASE, EMPTY_IS_NULL = 1, 2, 4
+
+TAB, NEWLINE, CARRIAGE_RETURN, FIRST_SEPARATOR, BLANK = 9, 10, 13, 28, 32
+PLUS, MINUS, POINT, ZERO, NINE, COLON = 43, 45, 46, 48, 57, 58
+UPPER_A, UPPER_E, UPPER_T, UPPER_Z, LOWER = 65, 69, 84, 90, 32
+LOWER_F, LOWER_I, LOWER_N, LOWER_T = 102, 105, 110, 116  # of false, inf, nan, true
+NOT_ASCII = 128
+_MOST_EXPONENT_DIGITS = 4
+_LONGEST_WORD = 9
+
+
+class Span(NamedTuple):
+    """What became of a cell (IN_PLACE, REWRITTEN, NULL, UNDECIDED), and its canonical text from start to end."""
+
+    where: int
+    start: Address
+    end: Address
+
+
+@njit(nogil=True, cache=True)
+def canonical(start: Address, end: Address, scratch: Address, options: int) -> Span:
+    """The canonical text of a cell that is no NULL; `scratch` has room for it, and 64 more."""
+    if options:
+        if options & TRIM:
+            while start < end and _is_blank(byte_at(start)):
+                start += 1
+            while start < end and _is_blank(byte_at(end - 1)):
+                end -= 1
+            if start < end and (byte_at(start) >= NOT_ASCII or byte_at(end - 1) >= NOT_ASCII):
+                return Span(UNDECIDED, 0, 0)  # it may be one of the other blanks of Unicode
+        if options & EMPTY_IS_NULL and start == end:
+            return Span(NULL, 0, 0)
+        if options & IGNORE_CASE:
+            for place in range(start, end):
+                byte = byte_at(place)
+                if byte >= NOT_ASCII:
+                    return Span(UNDECIDED, 0, 0)
+                put_byte(scratch + place - start, byte + LOWER if UPPER_A <= byte <= UPPER_Z else byte)
+            _, start, end = _of_text(scratch, scratch + end - start, scratch)
+            return Span(REWRITTEN, start, end)
+    where, first, last = _of_text(start, end, scratch)
+    return Span(where, first, last)
+
+
+@njit(nogil=True, cache=True)
+def _of_text(start: Address, end: Address, scratch: Address) -> tuple[int, Address, Address]:
+    """Canonical by its types; the cell may be in the scratch itself, where every byte is read before it is written."""
+    if start == end:
+        return IN_PLACE, start, end
+    first = byte_at(start)
+    if ZERO <= first <= NINE:
+        place = start + 1
+        while place < end and ZERO <= byte_at(place) <= NINE:
+            place += 1
+        if place == end and end - start <= PLAIN_DIGITS:
+            return IN_PLACE, start, end
+        if place == start + 4 and place < end and byte_at(place) == MINUS:
+            return _of_moment(start, end, scratch)
+        return _of_number(start, end, scratch)
+    if first == POINT:
+        return _of_number(start, end, scratch)
+    if first == MINUS:
+        where, begin, stop = _of_number(start, end, scratch)
+        if where == IN_PLACE and end - start <= _LONGEST_WORD:
+            return _of_word(start, end, scratch)
+        return where, begin, stop
+    if end - start <= _LONGEST_WORD:
+        return _of_word(start, end, scratch)
+    return IN_PLACE, start, end
+
+
+@njit(nogil=True, cache=True)
+def is_number(start: Address, end: Address) -> bool:
+    """Whether a canonical text stands for a finite number."""
+    place = start
+    if place < end and byte_at(place) == MINUS:
+        place += 1
+    first = place
+    while place < end and ZERO <= byte_at(place) <= NINE:
+        place += 1
+    if place == first or (place - first > 1 and byte_at(first) == ZERO):
+        return False
+    if place < end and byte_at(place) == POINT:
+        place += 1
+        first = place
+        while place < end and ZERO <= byte_at(place) <= NINE:
+            place += 1
+        if place == first:
+            return False
+    return place == end or _exponent(place, end)[1] == end
+
+
+@njit(nogil=True, cache=True)
+def is_plain_text(first: int) -> bool:
+    """Whether a text that begins with this byte is its own canonical text for certain: it is no number, and no word."""
+    lower = first | LOWER
+    return first > NINE and lower != LOWER_T and lower != LOWER_F and lower != LOWER_N and lower != LOWER_I
+
+
+@njit(nogil=True, cache=True)
+def _of_number(start: Address, end: Address, scratch: Address) -> tuple[int, Address, Address]:
+    """`-12.50e3` and its like; what is no number is text as it stands."""
+    place = start
+    negative = byte_at(place) == MINUS
+    if negative:
+        place += 1
+    whole_start = place
+    while place < end and ZERO <= byte_at(place) <= NINE:
+        place += 1
+    whole_end = place
+    if whole_end - whole_start > 1 and byte_at(whole_start) == ZERO:
+        return IN_PLACE, start, end  # leading zeros make a text
+    fraction_start = fraction_end = place
+    if place < end and byte_at(place) == POINT:
+        fraction_start = place = place + 1
+        while place < end and ZERO <= byte_at(place) <= NINE:
+            place += 1
+        fraction_end = place
+        if fraction_end == fraction_start:
+            return IN_PLACE, start, end
+    elif whole_end == whole_start:
+        return IN_PLACE, start, end
+    power = 0
+    if place < end:
+        power, place = _exponent(place, end)
+        if place != end:
+            return IN_PLACE, start, end
+    elif (
+        fraction_end > fraction_start
+        and whole_end > whole_start
+        and byte_at(end - 1) != ZERO
+        and end - start <= PLAIN_DIGITS
+    ):
+        return IN_PLACE, start, end
+    return _write_number(
+        (whole_start, whole_end, fraction_start, fraction_end), power, negative, scratch
+    )
+
+
+@njit(nogil=True, cache=True)
+def _exponent(place: int, end: int) -> tuple[int, int]:
+    """The power of ten from `e` on, and where its text ends (`-1`: there is none)."""
+    if byte_at(place) | LOWER != UPPER_E | LOWER:
+        return 0, -1
+    place += 1
+    negative = place < end and byte_at(place) == MINUS
+    if place < end and (negative or byte_at(place) == PLUS):
+        place += 1
+    first = place
+    power = 0
+    while place < end and ZERO <= byte_at(place) <= NINE and place - first < _MOST_EXPONENT_DIGITS:
+        power = power * 10 + (byte_at(place) - ZERO)
+        place += 1
+    if place == first:
+        return 0, -1
+    return (-power if negative else power), place
+
+
+@njit(nogil=True, cache=True)
+def _write_number(
+    spans: tuple[int, int, int, int], power: int, negative: bool, scratch: Address
+) -> tuple[int, Address, Address]:
+    """As `cells._canonical_number`: significant digits, written out up to 10**40, else with an exponent.
+
+    The digits are first gathered at the scratch's very front, then moved to where they stand in the text.
+    """
+    whole_start, whole_end, fraction_start, fraction_end = spans
+    digits = 0
+    for place in range(whole_start, fraction_end):
+        if place < whole_end or place >= fraction_start:
+            byte = byte_at(place)
+            if digits or byte != ZERO:
+                put_byte(scratch + digits, byte)
+                digits += 1
+    power -= fraction_end - fraction_start
+    while digits and byte_at(scratch + digits - 1) == ZERO:
+        digits -= 1
+        power += 1
+    if not digits:
+        put_byte(scratch, ZERO)
+        return REWRITTEN, scratch, scratch + 1
+    sign = 1 if negative else 0
+    point = digits + power
+    if not -PLAIN_DIGITS < point <= PLAIN_DIGITS:
+        end = _shift(scratch, 0, digits, sign)
+        end = _write_exponent(scratch, end, power)
+    elif power >= 0:
+        end = _shift(scratch, 0, digits, sign)
+        for _ in range(power):
+            put_byte(scratch + end, ZERO)
+            end += 1
+    elif point > 0:
+        end = _shift(scratch, point, digits, sign + 1)
+        _shift(scratch, 0, point, sign)
+        put_byte(scratch + sign + point, POINT)
+    else:
+        lead = 2 - point  # `0.` and the zeros behind it
+        end = _shift(scratch, 0, digits, sign + lead)
+        for place in range(lead):
+            put_byte(scratch + sign + place, ZERO)
+        put_byte(scratch + sign + 1, POINT)
+    if negative:
+        put_byte(scratch, MINUS)
+    return REWRITTEN, scratch, scratch + end
+
+
+@njit(nogil=True, cache=True)
+def _shift(scratch: Address, start: int, end: int, by: int) -> int:
+    """Moves a span to the right, from behind; gives its new end."""
+    for place in range(end - 1, start - 1, -1):
+        put_byte(scratch + place + by, byte_at(scratch + place))
+    return end + by
+
+
+@njit(nogil=True, cache=True)
+def _write_exponent(scratch: Address, place: int, power: int) -> int:
+    put_byte(scratch + place, UPPER_E | LOWER)
+    place += 1
+    if power < 0:
+        put_byte(scratch + place, MINUS)
+        place += 1
+        power = -power
+    divisor = 1
+    while power // divisor >= 10:  # noqa: PLR2004 - the decimal system
+        divisor *= 10
+    while divisor:
+        put_byte(scratch + place, ZERO + power // divisor % 10)
+        place += 1
+        divisor //= 10
+    return place
+
+
+@njit(nogil=True, cache=True)
+def _of_word(start: Address, end: Address, scratch: Address) -> tuple[int, Address, Address]:
+    """true, false, nan, inf, infinity and -inf, -infinity in any letter case, packed into one number to be told."""
+    packed = np.uint64(0)
+    sign = 1 if byte_at(start) == MINUS else 0
+    if end - start - sign > 8:  # noqa: PLR2004 - bytes of the number
+        return IN_PLACE, start, end
+    for place in range(start + sign, end):
+        byte = byte_at(place)
+        if not UPPER_A <= byte & ~LOWER <= UPPER_Z:
+            return IN_PLACE, start, end
+        packed = packed << np.uint64(8) | np.uint64(byte | LOWER)
+    infinite = packed == 0x696E66 or packed == 0x696E66696E697479  # noqa: PLR1714 - inf, infinity
+    if not infinite and (sign or packed not in (0x74727565, 0x66616C7365, 0x6E616E)):  # true, false, nan
+        return IN_PLACE, start, end
+    length = 3 if infinite else end - start
+    for place in range(length):
+        put_byte(scratch + place + sign, byte_at(start + sign + place) | LOWER)
+    if sign:
+        put_byte(scratch, MINUS)
+    return REWRITTEN, scratch, scratch + length + sign
+
+
+@njit(nogil=True, cache=True)
+def _of_moment(start: Address, end: Address, scratch: Address) -> tuple[int, Address, Address]:
+    """The instant in UTC, a midnight as its date alone; where there is no such moment, the text as it stands."""
+    text = (IN_PLACE, start, end)
+    length = end - start
+    if length < 10 or byte_at(start + 7) != MINUS:  # noqa: PLR2004 - YYYY-MM-DD
+        return text
+    year, month, day = _digits(start, 4), _digits(start + 5, 2), _digits(start + 8, 2)
+    if year < 1 or not 1 <= month <= 12 or not 1 <= day <= _days_of(year, month):  # noqa: PLR2004 - months of a year
+        return text
+    if length == 10:  # noqa: PLR2004 - the date alone
+        return text
+    if length < 16 or byte_at(start + 13) != COLON:  # noqa: PLR2004 - YYYY-MM-DDTHH:MM
+        return text
+    between = byte_at(start + 10)
+    hour, minute, second = _digits(start + 11, 2), _digits(start + 14, 2), 0
+    if (between != BLANK and between | LOWER != UPPER_T | LOWER) or not 0 <= hour < 24 or not 0 <= minute < 60:  # noqa: PLR2004 - hours, minutes
+        return text
+    place = start + 16
+    fraction_start = fraction_end = place
+    if place < end and byte_at(place) == COLON:
+        if end - place < 3:  # noqa: PLR2004 - :SS
+            return text
+        second = _digits(place + 1, 2)
+        if not 0 <= second < 60:  # noqa: PLR2004 - seconds of a minute
+            return text
+        place += 3
+        fraction_start = fraction_end = place
+        if place < end and byte_at(place) == POINT:
+            place += 1
+            fraction_start = place
+            while place < end and ZERO <= byte_at(place) <= NINE:
+                place += 1
+            if place == fraction_start:
+                return text
+            fraction_end = place
+    offset = 0
+    if place < end:
+        offset, place = _zone(place, end)
+        if place != end:
+            return text
+    while fraction_end > fraction_start and byte_at(fraction_end - 1) == ZERO:
+        fraction_end -= 1
+    minutes = hour * 60 + minute - offset
+    if length == 19 and fraction_end == end and between == BLANK and (minutes or second):  # noqa: PLR2004 - with seconds
+        return text  # most moments are written like this
+    if minutes < 0 or minutes >= 24 * 60:
+        year, month, day = _neighbour(year, month, day, -1 if minutes < 0 else 1)
+        if not 1 <= year <= 9999:  # noqa: PLR2004 - the calendar's years
+            return text
+        minutes %= 24 * 60
+    return _write_moment(
+        (year, month, day, minutes, second), (fraction_start, fraction_end), scratch
+    )
+
+
+@njit(nogil=True, cache=True)
+def _write_moment(
+    moment: tuple[int, int, int, int, int], fraction: tuple[int, int], scratch: Address
+) -> tuple[int, Address, Address]:
+    year, month, day, minutes, second = moment
+    start, end = fraction
+    digits = end - start
+    if digits:
+        for place in range(digits):  # first, for the scratch may be where it stands
+            put_byte(scratch + 20 + place, byte_at(start + place))
+        put_byte(scratch + 19, POINT)
+    _write_digits(scratch, 0, year, 4)
+    put_byte(scratch + 4, MINUS)
+    put_byte(scratch + 7, MINUS)
+    _write_digits(scratch, 5, month, 2)
+    _write_digits(scratch, 8, day, 2)
+    if not minutes and not second and not digits:
+        return REWRITTEN, scratch, scratch + 10
+    put_byte(scratch + 10, BLANK)
+    _write_digits(scratch, 11, minutes // 60, 2)
+    _write_digits(scratch, 14, minutes % 60, 2)
+    _write_digits(scratch, 17, second, 2)
+    put_byte(scratch + 13, COLON)
+    put_byte(scratch + 16, COLON)
+    return REWRITTEN, scratch, scratch + (20 + digits if digits else 19)
+
+
+@njit(nogil=True, cache=True)
+def _zone(place: int, end: int) -> tuple[int, int]:
+    """Minutes ahead of UTC, and where the zone's text ends (`-1`: there is no such zone)."""
+    if byte_at(place) == BLANK:
+        place += 1
+        if place == end:
+            return 0, -1
+    first = byte_at(place)
+    if first | LOWER == UPPER_Z | LOWER:
+        return 0, place + 1
+    if end - place == 3 and (  # noqa: PLR2004 - UTC, utc
+        (first == 85 and byte_at(place + 1) == 84 and byte_at(place + 2) == 67)  # noqa: PLR2004
+        or (first == 117 and byte_at(place + 1) == 116 and byte_at(place + 2) == 99)  # noqa: PLR2004
+    ):
+        return 0, end
+    if (first != PLUS and first != MINUS) or end - place < 3:  # noqa: PLR1714, PLR2004 - +HH at least
+        return 0, -1
+    hours, minutes = _digits(place + 1, 2), 0
+    sign = -1 if first == MINUS else 1
+    place += 3
+    if place < end:
+        if byte_at(place) == COLON:
+            place += 1
+        if end - place != 2:  # noqa: PLR2004 - MM
+            return 0, -1
+        minutes = _digits(place, 2)
+        place = end
+    if not 0 <= hours < 24 or not 0 <= minutes < 60:  # noqa: PLR2004 - hours, minutes
+        return 0, -1
+    return sign * (hours * 60 + minutes), place
+
+
+@njit(nogil=True, cache=True)
+def _neighbour(year: int, month: int, day: int, step: int) -> tuple[int, Address, Address]:
+    """The day before or after."""
+    day += step
+    if day < 1:
+        month -= 1
+        if month < 1:
+            year, month = year - 1, 12
+        day = _days_of(year, month)
+    elif day > _days_of(year, month):
+        day, month = 1, month + 1
+        if month > 12:  # noqa: PLR2004 - months of a year
+            year, month = year + 1, 1
+    return year, month, day
+
+
+@njit(nogil=True, cache=True)
+def _days_of(year: int, month: int) -> int:
+    if month == 2:  # noqa: PLR2004 - February
+        leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+        return 29 if leap else 28
+    return 30 if month in (4, 6, 9, 11) else 31
+
+
+@njit(nogil=True, cache=True)
+def _digits(place: int, count: int) -> int:
+    """The number that so many digits stand for; -1 where one of them is none."""
+    number = 0
+    for index in range(place, place + count):
+        byte = byte_at(index)
+        if not ZERO <= byte <= NINE:
+            return -1
+        number = number * 10 + byte - ZERO
+    return number
+
+
+@njit(nogil=True, cache=True)
+def _write_digits(scratch: Address, place: int, number: int, count: int) -> None:
+    for index in range(place + count - 1, place - 1, -1):
+        put_byte(scratch + index, ZERO + number % 10)
+        number //= 10
+
+
+@njit(nogil=True, cache=True)
+def _is_blank(byte: int) -> bool:
+    return TAB <= byte <= CARRIAGE_RETURN or FIRST_SEPARATOR <= byte <= BLANK

@@ -1,0 +1,125 @@
+"""The comparison of large sides, exact and in bounded memory, near the cost of reading the two files.
+
+1. *Scan* (`scan`): each side is read once, both at the same time. A kernel parses the records by bytes, brings every
+   mapped cell to its canonical text (`cells`), and keeps 64 bits of hash for each row and, with keys, for each key.
+   These go to disk in partitions by the hash.
+2. *Match* (`kernels.matching`): partition by partition the hashes of both sides are counted. What is on both sides is
+   common; of each row that one side has more of, the surplus is marked.
+3. *Pick*: the marked records alone are read again and kept by their group: the key; without keys, the row (with a
+   tolerance, all of it that is no number).
+4. *Resolve* (`resolving`): within each group the records are paired, as changed or within the tolerance, and the rest is
+   left-only and right-only, in full and by their cells.
+
+Hashes: two rows that differ are called equal where their 64 bits agree. Every row has a second, independent hash; its sum
+over the common rows of the left must be that of the right, or the comparison starts again with other seeds. So a wrong
+answer takes a coincidence of 2**-64 on top of the first. Seeds are random: no file can be made to collide. Keys are
+grouped by hash and not compared in full: two keys of 64 equal bits in the residue would be taken for one, with the same
+improbability.
+
+Memory: the tables of one partition for each thread, a bit and an eighth of a byte of index for each row, and the residue
+of one partition. Rows of one key stay together, so a key whose rows do not fit does not either.
+"""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from app.domain.errors import UnavailableError
+from app.domain.reconciliation.kernels.hashing import Seeds, new_seeds
+from app.domain.reconciliation.large_side import LargeSide
+from app.domain.reconciliation.matching import Matching
+from app.domain.reconciliation.options import Thresholds
+from app.domain.reconciliation.pairing import Pairing
+from app.domain.reconciliation.progress import Meter
+from app.domain.reconciliation.resolving import Resolver
+from app.domain.reconciliation.rows import RowSource
+from app.domain.reconciliation.tally import Tally
+from app.domain.reconciliation.totals import Totals
+
+_MOST_PARTITION_BITS = 10
+_ATTEMPTS = 3
+_THREADS = 2
+
+
+class LargeComparison:
+    def __init__(
+        self,
+        *,
+        left: RowSource,
+        right: RowSource,
+        tally: Tally,
+        pairing: Callable[[], Pairing],
+        thresholds: Thresholds,
+        spill_folder: Path,
+        sample_limit: int,
+        meter: Meter,
+    ) -> None:
+        self._sources = (left, right)
+        self._tally = tally
+        self._pairing = pairing
+        self._spill_folder = spill_folder
+        self._sample_limit = sample_limit
+        self._meter = meter
+        largest = max(left.side.size_bytes, right.side.size_bytes)
+        partitions = max(largest / thresholds.partition_bytes, 2)
+        self._partition_bits = min(math.ceil(math.log2(partitions)), _MOST_PARTITION_BITS)
+
+    def run(self) -> None:
+        """Raises: MalformedError, UnavailableError, ComparisonCancelledError."""
+        self._spill_folder.mkdir(parents=True, exist_ok=True)
+        for _ in range(_ATTEMPTS):
+            with ExitStack() as stack, ThreadPoolExecutor(_THREADS) as pool:
+                stack.callback(self._meter.abort)
+                if self._attempt(new_seeds(len(self._sources[0].places)), stack, pool):
+                    return
+        raise UnavailableError("The hashes of different rows agreed again and again: start the comparison once more.")
+
+    def _attempt(self, seeds: Seeds, stack: ExitStack, pool: ThreadPoolExecutor) -> bool:
+        """False where the hashes of different rows agree."""
+        left, right = (
+            LargeSide(
+                source=source,
+                seeds=seeds,
+                meter=self._meter,
+                folder=self._spill_folder,
+                partition_bits=self._partition_bits,
+                stack=stack,
+            )
+            for source in self._sources
+        )
+        self._both(pool, left.scan, right.scan)
+        matching = Matching(left=left, right=right, sample_limit=self._sample_limit, meter=self._meter)
+        self._each(pool, matching.match, 1 << self._partition_bits)
+        self._both(pool, left.pick, right.pick)
+        if left.common_check() != right.common_check():
+            return False
+        self._tally.left_rows, self._tally.right_rows = left.extent.rows, right.extent.rows
+        resolver = Resolver(
+            left=left.source, right=right.source, tally=self._tally, pairing=self._pairing, meter=self._meter
+        )
+        totals = Totals(left=left, right=right, matched=matching, resolver=resolver, tally=self._tally, stack=stack)
+        self._each(pool, totals.resolve, totals.shares)
+        if left.source.grouped_by_text:
+            self._each(pool, totals.resolve_regrouped, totals.shares)
+        totals.report()
+        return True
+
+    def _both(self, pool: ThreadPoolExecutor, of_left: Callable[[], None], of_right: Callable[[], None]) -> None:
+        """Where both sides fail, the left one's error."""
+        left, right = pool.submit(of_left), pool.submit(of_right)
+        try:
+            left.result()
+        except BaseException:
+            self._meter.abort()
+            raise
+        right.result()
+
+    def _each(self, pool: ThreadPoolExecutor, work: Callable[[int], None], count: int) -> None:
+        try:
+            for _ in pool.map(work, range(count)):
+                pass
+        except BaseException:
+            self._meter.abort()
+            raise

@@ -1,0 +1,108 @@
+"""One side of a large comparison on its way: what was set aside of it, and what is known."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.reconciliation.entry_spill import EntrySpill
+from app.domain.reconciliation.kernels.hashing import Seeds
+from app.domain.reconciliation.kernels.scanning import BY_KEY, BY_TEXT, Layout, Scanned
+from app.domain.reconciliation.kernels.texts import EMPTY_IS_NULL, IGNORE_CASE, TRIM
+from app.domain.reconciliation.options import ReconciliationOptions
+from app.domain.reconciliation.progress import Meter
+from app.domain.reconciliation.residue import Residue, ResidueSpill
+from app.domain.reconciliation.rows import RowSource
+from app.domain.reconciliation.scan import Extent, SideScanner
+
+
+class LargeSide:
+    def __init__(
+        self, *, source: RowSource, seeds: Seeds, meter: Meter, folder: Path, partition_bits: int, stack: ExitStack
+    ) -> None:
+        self.source = source
+        self.folder = folder
+        self.partition_bits = partition_bits
+        self.scanner = SideScanner(source=source, layout=layout_of(source, seeds), meter=meter)
+        self.rows = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits))
+        self.keys = self.rows
+        if source.keys:
+            self.keys = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits))
+        self.residue = stack.enter_context(
+            ResidueSpill(folder=folder, partition_bits=partition_bits, by_row=source.grouped_by_text)
+        )
+        self.extent = Extent(rows=0, check=0, index=np.empty(0, np.int64))
+        self._residue_check = 0
+        self._marks: list[NDArray[np.uint8]] = []
+
+    def scan(self) -> None:
+        self.extent = self.scanner.read(self._take)
+
+    def new_marks(self) -> NDArray[np.uint8]:
+        """A bit for each row; each thread has its own, since they share bytes."""
+        bits = np.zeros((self.extent.rows + 7) // 8, np.uint8)
+        self._marks.append(bits)
+        return bits
+
+    def pick(self) -> None:
+        """Reads the marked records again."""
+        marks = np.bitwise_or.reduce(self._marks) if self._marks else np.empty(0, np.uint8)
+        numbers = np.flatnonzero(np.unpackbits(marks, bitorder="little"))
+        for picked, scanned in self.scanner.pick(numbers, self.extent.index):
+            self._residue_check += int(scanned.checks.sum(dtype=np.uint64))
+            self.residue.add(residue_at(picked, scanned))
+
+    def common_check(self) -> int:
+        """The sum of the second hashes of the rows that are common."""
+        return (self.extent.check - self._residue_check) % 2**64
+
+    def records(self, numbers: NDArray[np.int64]) -> dict[int, tuple[bytes, int]]:
+        """The records of a few rows, each with the hash of its group, by their numbers."""
+        found = {}
+        for picked, scanned in self.scanner.pick(np.unique(numbers), self.extent.index):
+            residue = residue_at(picked, scanned)
+            for place, number in enumerate(picked.tolist()):
+                found[number] = (residue.record(place), int(scanned.groups[place]))
+        return found
+
+    def _take(self, scanned: Scanned) -> None:
+        self.rows.add(scanned.rows)
+        if self.source.keys:
+            self.keys.add(scanned.groups)
+
+
+def residue_at(numbers: NDArray[np.int64], scanned: Scanned) -> Residue:
+    """What was picked, without a copy: as good as its addresses are."""
+    return Residue(
+        numbers=numbers,
+        rows=scanned.rows,
+        groups=scanned.groups,
+        totals=np.zeros((len(numbers), 2), np.int64),
+        starts=scanned.starts,
+        ends=scanned.ends,
+        text=np.empty(0, np.uint8),
+    )
+
+
+def layout_of(source: RowSource, seeds: Seeds) -> Layout:
+    slots = np.full(len(source.header), -1, np.int64)
+    slots[list(source.places)] = np.arange(len(source.places))
+    keys = np.full(len(source.places), not source.keys)
+    keys[list(source.keys)] = True
+    return Layout(
+        delimiter=ord(source.side.delimiter),
+        slots=slots,
+        keys=keys,
+        grouping=BY_TEXT if source.grouped_by_text else BY_KEY,
+        options=_flags(source.options),
+        seeds=seeds,
+    )
+
+
+def _flags(options: ReconciliationOptions) -> int:
+    return (
+        (TRIM if options.trim else 0)
+        | (IGNORE_CASE if options.ignore_case else 0)
+        | (EMPTY_IS_NULL if options.empty_is_null else 0)
+    )

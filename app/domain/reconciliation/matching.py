@@ -1,0 +1,90 @@
+"""Which rows are on both sides: their hashes are counted, partition by partition, and what one side has more is marked."""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.reconciliation.entry_spill import EntrySpill
+from app.domain.reconciliation.kernels.matching import Counts, count, first_pairs, mark, new_counts, surplus
+from app.domain.reconciliation.large_side import LargeSide
+from app.domain.reconciliation.progress import Meter
+
+_FIRST_SLOTS = 1 << 18  # a larger table is made only for as many distinct hashes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommonRows:
+    """A row that is on both sides: its first numbers there, and how often it stands there."""
+
+    left: int
+    right: int
+    left_rows: int
+    right_rows: int
+
+    @property
+    def pairs(self) -> int:
+        return min(self.left_rows, self.right_rows)
+
+
+class Matching:
+    """Each thread matches partitions of its own."""
+
+    def __init__(self, *, left: LargeSide, right: LargeSide, sample_limit: int, meter: Meter) -> None:
+        self._left = left
+        self._right = right
+        self._sample_limit = sample_limit
+        self._meter = meter
+        self._lock = threading.Lock()
+        self._own = threading.local()
+        self._samples: list[CommonRows] = []
+        self.pairs = 0
+
+    def match(self, partition: int) -> None:
+        self._meter.check()
+        counts = counted(self._left.rows, self._right.rows, partition)
+        more, pairs, differing = surplus(counts)
+        samples = self._first(counts)
+        with self._lock:
+            self.pairs += pairs
+            self._samples = sorted([*self._samples, *samples], key=lambda row: row.left)[: self._sample_limit]
+        if differing:
+            left_marks, right_marks = self._marks()
+            for entries in self._left.rows.read(partition):
+                mark(entries, counts, more, True, left_marks)  # noqa: FBT003 - a kernel takes no keywords
+            for entries in self._right.rows.read(partition):
+                mark(entries, counts, more, False, right_marks)  # noqa: FBT003 - likewise
+
+    def samples(self) -> list[CommonRows]:
+        """The first common rows of the left side."""
+        return self._samples
+
+    def _first(self, counts: Counts) -> list[CommonRows]:
+        slots = first_pairs(counts, self._sample_limit)
+        columns = (counts.first_left, counts.first_right, counts.left, counts.right)
+        return [
+            CommonRows(left=left, right=right, left_rows=left_rows, right_rows=right_rows)
+            for left, right, left_rows, right_rows in zip(*(column[slots].tolist() for column in columns), strict=True)
+        ]
+
+    def _marks(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if not hasattr(self._own, "marks"):
+            self._own.marks = (self._left.new_marks(), self._right.new_marks())
+        marks: tuple[NDArray[np.uint8], NDArray[np.uint8]] = self._own.marks
+        return marks
+
+
+def counted(left: EntrySpill, right: EntrySpill, partition: int) -> Counts:
+    """How often each hash of a partition is on each side."""
+    most = max(left.size(partition), right.size(partition), 1)
+    slots = min(1 << (2 * most).bit_length(), _FIRST_SLOTS)
+    while True:
+        counts = new_counts(slots)
+        known = 0
+        for spill, on_left in ((left, True), (right, False)):
+            for entries in spill.read(partition):
+                known = -1 if known < 0 else count(entries, counts, on_left, known)
+        if known >= 0:
+            return counts
+        slots *= 4
