@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from app.domain.reconciliation.bloom import COUNT_WEIGHT
-from app.domain.reconciliation.estimate import estimate
+from app.domain.reconciliation.estimate import COUNT_WEIGHT, estimate
 from app.domain.reconciliation.exact import compare_exactly
-from app.domain.reconciliation.large import LargeComparison
+from app.domain.reconciliation.large import MATCH_WEIGHT, LargeComparison
 from app.domain.reconciliation.mapping import ColumnMapping, check_mapping
 from app.domain.reconciliation.method import choose_method
 from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions, Thresholds
@@ -18,8 +17,8 @@ from app.domain.reconciliation.rows import sources
 from app.domain.reconciliation.tally import DifferenceSink, Tally
 from app.domain.reconciliation.tolerance import Tolerance
 
-# What filters have to read, in readings of both files: with verification (a guess until the rows are on disk), without.
-_READINGS = {True: 1.3, False: 2.0}
+# What is to be done, in readings of both files, as far as it is known at the start.
+_READINGS = {True: 1 + MATCH_WEIGHT, False: 2 + COUNT_WEIGHT}
 
 
 def compare(
@@ -47,7 +46,7 @@ def compare(
     )
     left_rows, right_rows = sources(left, right, mapping, options)
     tally = Tally(mapping=mapping, sample_limit=sample_limit, sink=differences)
-    readings = 1.0 if method is ReconciliationMethod.EXACT else _READINGS[options.verify] + COUNT_WEIGHT
+    readings = 1.0 if method is ReconciliationMethod.EXACT else _READINGS[options.verify]
     meter = Meter(
         total_bytes=round((left.size_bytes + right.size_bytes) * readings), report=progress, cancelled=cancelled
     )

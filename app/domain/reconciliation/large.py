@@ -7,17 +7,15 @@
    common; of each row that one side has more of, the surplus is marked.
 3. *Pick*: the marked records alone are read again and kept by their group: the key; without keys, the row (with a
    tolerance, all of it that is no number).
-4. *Resolve* (`resolving`): within each group the records are paired, as changed or within the tolerance, and the rest is
-   left-only and right-only, in full and by their cells.
+4. *Resolve* (`resolving`): within each group the records are paired, as changed or within the tolerance, by all their
+   cells; the rest is left-only and right-only.
 
-Hashes: two rows that differ are called equal where their 64 bits agree. Every row has a second, independent hash; its sum
-over the common rows of the left must be that of the right, or the comparison starts again with other seeds. So a wrong
-answer takes a coincidence of 2**-64 on top of the first. Seeds are random: no file can be made to collide. Keys are
-grouped by hash and not compared in full: two keys of 64 equal bits in the residue would be taken for one, with the same
-improbability.
+Hashes: two rows that differ are called equal where their 64 bits agree. Every row has a second, independent hash; its
+sum over the common rows of the left must be that of the right, or the comparison starts again with other seeds. So a
+wrong answer takes a coincidence of 2**-64 on top of the first. Seeds are random: no file can be made to collide.
 
-Memory: the tables of one partition for each thread, a bit and an eighth of a byte of index for each row, and the residue
-of one partition. Rows of one key stay together, so a key whose rows do not fit does not either.
+Memory: the tables of one partition for each thread, a quarter of a byte for each row, and the residue of one share of
+the partitions. Rows of one key stay together, so a key whose rows do not fit does not either.
 """
 
 import math
@@ -38,6 +36,8 @@ from app.domain.reconciliation.rows import RowSource
 from app.domain.reconciliation.tally import Tally
 from app.domain.reconciliation.totals import Totals
 
+MATCH_WEIGHT = 0.15  # of what reading the files costs, as measured
+PICK_WEIGHT, RESOLVE_WEIGHT = 0.3, 1.0  # for each byte that is read again, and of the residue
 _MOST_PARTITION_BITS = 10
 _ATTEMPTS = 3
 _THREADS = 2
@@ -62,6 +62,7 @@ class LargeComparison:
         self._spill_folder = spill_folder
         self._sample_limit = sample_limit
         self._meter = meter
+        self._size_bytes = left.side.size_bytes + right.side.size_bytes
         largest = max(left.side.size_bytes, right.side.size_bytes)
         partitions = max(largest / thresholds.partition_bytes, 2)
         self._partition_bits = min(math.ceil(math.log2(partitions)), _MOST_PARTITION_BITS)
@@ -91,8 +92,9 @@ class LargeComparison:
         )
         self._both(pool, left.scan, right.scan)
         matching = Matching(left=left, right=right, sample_limit=self._sample_limit, meter=self._meter)
-        self._each(pool, matching.match, 1 << self._partition_bits)
-        self._both(pool, left.pick, right.pick)
+        self._each(pool, matching.match, 1 << self._partition_bits, weight=MATCH_WEIGHT * self._size_bytes)
+        self._meter.expect(left.to_pick() * PICK_WEIGHT + right.to_pick() * PICK_WEIGHT)
+        self._both(pool, lambda: left.pick(PICK_WEIGHT), lambda: right.pick(PICK_WEIGHT))
         if left.common_check() != right.common_check():
             return False
         self._tally.left_rows, self._tally.right_rows = left.extent.rows, right.extent.rows
@@ -100,9 +102,11 @@ class LargeComparison:
             left=left.source, right=right.source, tally=self._tally, pairing=self._pairing, meter=self._meter
         )
         totals = Totals(left=left, right=right, matched=matching, resolver=resolver, tally=self._tally, stack=stack)
-        self._each(pool, totals.resolve, totals.shares)
+        residue_weight = (left.residue.size_bytes + right.residue.size_bytes) * RESOLVE_WEIGHT
+        self._meter.expect(residue_weight)
+        self._each(pool, totals.resolve, totals.shares, weight=residue_weight)
         if left.source.grouped_by_text:
-            self._each(pool, totals.resolve_regrouped, totals.shares)
+            self._each(pool, totals.resolve_regrouped, totals.shares, weight=0)
         totals.report()
         return True
 
@@ -116,10 +120,10 @@ class LargeComparison:
             raise
         right.result()
 
-    def _each(self, pool: ThreadPoolExecutor, work: Callable[[int], None], count: int) -> None:
+    def _each(self, pool: ThreadPoolExecutor, work: Callable[[int], None], count: int, *, weight: float) -> None:
         try:
             for _ in pool.map(work, range(count)):
-                pass
+                self._meter.advance(weight / count)
         except BaseException:
             self._meter.abort()
             raise

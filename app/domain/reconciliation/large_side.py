@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from app.domain.reconciliation.entry_spill import EntrySpill
 from app.domain.reconciliation.kernels.hashing import Seeds
-from app.domain.reconciliation.kernels.scanning import BY_KEY, BY_TEXT, Layout, Scanned
+from app.domain.reconciliation.kernels.scanning import BY_KEY, BY_TEXT, INDEXED, Layout, Scanned
 from app.domain.reconciliation.kernels.texts import EMPTY_IS_NULL, IGNORE_CASE, TRIM
 from app.domain.reconciliation.options import ReconciliationOptions
 from app.domain.reconciliation.progress import Meter
@@ -45,11 +45,17 @@ class LargeSide:
         self._marks.append(bits)
         return bits
 
-    def pick(self) -> None:
-        """Reads the marked records again."""
-        marks = np.bitwise_or.reduce(self._marks) if self._marks else np.empty(0, np.uint8)
-        numbers = np.flatnonzero(np.unpackbits(marks, bitorder="little"))
-        for picked, scanned in self.scanner.pick(numbers, self.extent.index):
+    def to_pick(self) -> int:
+        """How many bytes will about be read again."""
+        marked = int(np.bitwise_count(self._all_marks()).sum())
+        return min(
+            self.source.side.size_bytes, self.source.side.size_bytes * marked * INDEXED // max(self.extent.rows, 1)
+        )
+
+    def pick(self, weight: float) -> None:
+        """Reads the marked records again; each byte counts for so much of the progress."""
+        numbers = np.flatnonzero(np.unpackbits(self._all_marks(), bitorder="little"))
+        for picked, scanned in self.scanner.pick(numbers, self.extent.index, weight=weight):
             self._residue_check += int(scanned.checks.sum(dtype=np.uint64))
             self.residue.add(residue_at(picked, scanned))
 
@@ -65,6 +71,11 @@ class LargeSide:
             for place, number in enumerate(picked.tolist()):
                 found[number] = (residue.record(place), int(scanned.groups[place]))
         return found
+
+    def _all_marks(self) -> NDArray[np.uint8]:
+        if len(self._marks) > 1:
+            self._marks = [np.bitwise_or.reduce(self._marks)]
+        return self._marks[0] if self._marks else np.empty(0, np.uint8)
 
     def _take(self, scanned: Scanned) -> None:
         self.rows.add(scanned.rows)

@@ -1,4 +1,4 @@
-"""Which rows are on both sides: their hashes are counted, partition by partition, and what one side has more is marked."""
+"""Which rows are on both sides: hashes are counted, partition by partition, and what one side has more is marked."""
 
 import threading
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The rows that have no equal on the other side: their records, kept on disk by partition until they are resolved."""
 
-import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,10 +9,10 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.reconciliation.entry_spill import write_fully
 from app.domain.reconciliation.kernels.memory import PADDING_BYTES, address_of
 from app.domain.reconciliation.kernels.scanning import gather
 from app.domain.reconciliation.scan import bytes_at
+from app.domain.reconciliation.spill import SpillFile
 
 _FIELDS = 6  # number, row hash, group hash, totals of both sides, length
 _LENGTH = 5
@@ -61,13 +59,11 @@ class ResidueSpill(AbstractContextManager["ResidueSpill"]):
     """Appends picked records to partitions by the highest bits of a hash; reads a partition back in rows' order."""
 
     def __init__(self, *, folder: Path, partition_bits: int, by_row: bool = False) -> None:
-        self._folder = folder
         self._shift = np.uint64(64 - partition_bits)
         self._by_row = by_row
         self._partitions = 1 << partition_bits
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed in __exit__
+        self._file = SpillFile(folder)
         self._parts: list[list[tuple[int, int, int, int]]] = [[] for _ in range(self._partitions)]
-        self._end = 0
         self.count = 0
         self.size_bytes = 0
 
@@ -86,33 +82,29 @@ class ResidueSpill(AbstractContextManager["ResidueSpill"]):
         fields = fields[order]
         places = np.searchsorted(partitions[order], np.arange(self._partitions + 1))
         bytes_before = np.concatenate([[0], np.cumsum(fields[:, _LENGTH])])
-        file, text_start = self._file.fileno(), self._end + fields.nbytes
-        write_fully(file, memoryview(fields).cast("B"), self._end, self._folder)
-        write_fully(file, memoryview(text), text_start, self._folder)
+        fields_start, text_start = self._file.append(fields), self._file.append(text)
         for partition in np.flatnonzero(np.diff(places)).tolist():
             first, last = int(places[partition]), int(places[partition + 1])
             self._parts[partition].append(
                 (
-                    self._end + first * _FIELDS * 8,
+                    fields_start + first * _FIELDS * 8,
                     last - first,
                     text_start + int(bytes_before[first]),
                     int(bytes_before[last] - bytes_before[first]),
                 )
             )
-        self._end = text_start + len(text)
         self.count += len(order)
         self.size_bytes += len(text)
 
     def read(self, *partitions: int) -> Residue:
         """The records of some partitions; several threads may read."""
         parts = [part for partition in partitions for part in self._parts[partition]]
-        file = self._file.fileno()
         fields = np.empty((sum(part[1] for part in parts), _FIELDS), np.int64)
         text = np.empty(sum(part[3] for part in parts) + PADDING_BYTES, np.uint8)
         row = byte = 0
         for fields_start, count, text_start, length in parts:
-            os.preadv(file, [memoryview(fields[row : row + count]).cast("B")], fields_start)
-            os.preadv(file, [memoryview(text[byte : byte + length])], text_start)
+            self._file.read_into(fields[row : row + count], fields_start)
+            self._file.read_into(text[byte : byte + length], text_start)
             row += count
             byte += length
         return residue_of(fields, text)
@@ -120,4 +112,4 @@ class ResidueSpill(AbstractContextManager["ResidueSpill"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.close()
+        self._file.__exit__(kind, error, traceback)

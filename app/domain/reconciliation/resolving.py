@@ -32,7 +32,7 @@ class Resolver:
             for on_left, residue in ((True, left), (False, right))
         }
 
-        def of(number: int, on_left: bool) -> tuple[int, int]:  # noqa: FBT001 - Totals
+        def of(number: int, on_left: bool) -> tuple[int, int]:
             of_left, of_right = totals[on_left][number]
             return of_left, of_right
 

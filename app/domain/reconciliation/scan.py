@@ -24,8 +24,9 @@ from app.domain.reconciliation.progress import Meter
 from app.domain.reconciliation.records import LONGEST_RECORD_BYTES, MalformedError, Records, records_of
 from app.domain.reconciliation.rows import RowSource
 
-BLOCK_BYTES = 512 << 10
-_ROWS_AT_ONCE = 1 << 16
+_SMALLEST_BLOCK_BYTES, _LARGEST_BLOCK_BYTES = 64 << 10, 1 << 20
+_BLOCKS = 16  # at least, where the file is not tiny: each is a step of the progress
+_ROWS_AT_ONCE = 1 << 15
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -82,7 +83,7 @@ class SideScanner:
 
     def read(self, take: Callable[[Scanned], None]) -> Extent:
         """Hashes all rows, some at a time. Raises: MalformedError; ComparisonCancelledError."""
-        block, scanned = Block(BLOCK_BYTES), new_scanned(_ROWS_AT_ONCE)
+        block, scanned = self._new_block(), new_scanned(_ROWS_AT_ONCE)
         rows, check, offset, held, start = -1, 0, 0, 0, 0  # the header is read as the row before the first
         index: list[NDArray[np.int64]] = []
         with self._source.side.open() as stream:
@@ -106,7 +107,7 @@ class SideScanner:
                     skipped = 1 if rows < 0 < count else 0
                     if skipped:
                         self._check_header(bytes_at(int(scanned.starts[0]), int(scanned.ends[0])))
-                    found = Scanned(*(column[skipped:count] for column in scanned))
+                    found = scanned.part(skipped, count)
                     rows += skipped
                     check += int(found.checks.sum(dtype=np.uint64))
                     indexed = found.starts[-rows % INDEXED :: INDEXED]
@@ -125,15 +126,18 @@ class SideScanner:
                 block = self._with_room(block, held)
         return Extent(rows=max(rows, 0), check=check % 2**64, index=np.concatenate([*index, np.empty(0, np.int64)]))
 
-    def pick(self, numbers: NDArray[np.int64], index: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Scanned]]:
+    def pick(
+        self, numbers: NDArray[np.int64], index: NDArray[np.int64], *, weight: float = 0.0
+    ) -> Iterator[tuple[NDArray[np.int64], Scanned]]:
         """Reads the records of these rows, which ascend; their addresses are good until the next step."""
-        block, done = Block(BLOCK_BYTES), 0
+        block, done = self._new_block(), 0
         with self._source.side.open() as stream:
             while done < len(numbers):
                 self._meter.check()
                 offset = int(index[numbers[done] // INDEXED])
                 stream.seek(offset)
                 size = block.fill(stream, 0)
+                self._meter.advance(size * weight)
                 end = block.bytes.rfind(b"\n", 0, size) + 1
                 if size < block.size and end < size:
                     block.bytes[size] = ord("\n")
@@ -152,12 +156,16 @@ class SideScanner:
                 )
                 self._decide(scanned, count)
                 if count:
-                    yield wanted[:count], Scanned(*(column[:count] for column in scanned))
+                    yield wanted[:count], scanned.part(0, count)
                 elif size < block.size:
                     raise self._refusal()
                 else:
                     block = Block(block.size * 2)
                 done += count
+
+    def _new_block(self) -> Block:
+        wanted = self._source.side.size_bytes // _BLOCKS
+        return Block(min(max(wanted, _SMALLEST_BLOCK_BYTES), _LARGEST_BLOCK_BYTES))
 
     def _decide(self, scanned: Scanned, count: int) -> None:
         """Hashes the rows that have a cell whose canonical text only Python knows."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from app.domain.reconciliation.exact import Duplicates
 from app.domain.reconciliation.kernels.matching import Counts, look_up, repeated
 from app.domain.reconciliation.large_side import LargeSide
-from app.domain.reconciliation.matching import CommonRows, Matching, counted
+from app.domain.reconciliation.matching import Matching, counted
 from app.domain.reconciliation.records import records_of
 from app.domain.reconciliation.residue import Residue, ResidueSpill
 from app.domain.reconciliation.resolving import Resolver

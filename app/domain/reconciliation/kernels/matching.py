@@ -63,7 +63,7 @@ def deal(
 
 
 @njit(nogil=True, cache=True)
-def slot_of(counts: Counts, value: np.uint64) -> int:
+def slot_of(counts: Counts, value: np.uint64) -> np.int64:
     """Where a hash is, or would be."""
     mask = np.uint64(len(counts.hashes) - 1)
     slot = np.int64(value & mask)
@@ -146,8 +146,10 @@ def first_pairs(counts: Counts, limit: int) -> NDArray[np.int64]:
 
 @njit(nogil=True, cache=True)
 def repeated(counts: Counts, on_left: bool, limit: int) -> tuple[int, int, int, NDArray[np.int64], int]:
-    """Hashes that stand more than once on a side: how many, on how many rows, the most rows of one, and the first rows
-    of up to `limit` hashes with that many; how many of these there are in all.
+    """Hashes that stand more than once on a side.
+
+    How many; on how many rows; the most rows of one; the first rows of up to `limit` hashes with that many, and how
+    many of these there are in all.
     """
     rows = counts.left if on_left else counts.right
     first = counts.first_left if on_left else counts.first_right

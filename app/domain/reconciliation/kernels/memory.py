@@ -4,8 +4,11 @@ An array that is passed to a kernel's function costs two atomic operations and a
 nothing. Whoever calls a kernel keeps the array alive, and has given it PADDING_BYTES behind its end.
 """
 
+from collections.abc import Callable
+from typing import cast
+
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped] # has no stubs
 from numba import types
 from numba.core.base import BaseContext
 from numba.core.typing.templates import Signature
@@ -22,8 +25,8 @@ def address_of(array: Bytes) -> Address:
     return int(array.ctypes.data)
 
 
-@intrinsic  # type: ignore[untyped-decorator] # numba has no types
-def byte_at(_context: object, address: types.Integer) -> tuple[Signature, object]:
+@intrinsic
+def _byte_at(_context: object, address: types.Integer) -> tuple[Signature, object]:
     """The byte at an address, from 0 to 255."""
 
     def generate(_: BaseContext, builder: ir.IRBuilder, __: Signature, arguments: list[ir.Value]) -> object:
@@ -33,8 +36,8 @@ def byte_at(_context: object, address: types.Integer) -> tuple[Signature, object
     return types.int64(types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator] # numba has no types
-def word_at(_context: object, address: types.Integer) -> tuple[Signature, object]:
+@intrinsic
+def _word_at(_context: object, address: types.Integer) -> tuple[Signature, object]:
     """The eight bytes at an address, aligned or not."""
 
     def generate(_: BaseContext, builder: ir.IRBuilder, __: Signature, arguments: list[ir.Value]) -> object:
@@ -44,13 +47,18 @@ def word_at(_context: object, address: types.Integer) -> tuple[Signature, object
     return types.uint64(types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator] # numba has no types
-def put_byte(_context: object, address: types.Integer, byte: types.Integer) -> tuple[Signature, object]:
+@intrinsic
+def _put_byte(_context: object, address: types.Integer, byte: types.Integer) -> tuple[Signature, object]:
     """Writes the lowest eight bits of a number."""
 
     def generate(context: BaseContext, builder: ir.IRBuilder, _: Signature, arguments: list[ir.Value]) -> object:
         pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
         builder.store(builder.trunc(arguments[1], ir.IntType(8)), pointer)
-        return context.get_dummy_value()
+        return context.get_dummy_value()  # type: ignore[no-untyped-call] # half of numba has types
 
     return types.void(types.int64, types.int64), generate
+
+
+byte_at = cast("Callable[[Address], int]", _byte_at)
+word_at = cast("Callable[[Address], np.uint64]", _word_at)
+put_byte = cast("Callable[[Address, int], None]", _put_byte)

@@ -31,8 +31,10 @@ BY_KEY, BY_TEXT = 0, 1  # what makes a group: the key's cells, or all that is no
 
 
 class Layout(NamedTuple):
-    """How to read a side: its delimiter, its columns' places in the mapping (-1: not mapped), which places are keys,
-    what makes a group, and the options of `texts`. Without keys all places are: the group is the row.
+    """How to read a side.
+
+    Its delimiter, its columns' places in the mapping (-1: not mapped), which places are keys (without keys all are: the
+    group is the row), what makes a group, and the options of `texts`.
     """
 
     delimiter: int
@@ -53,6 +55,16 @@ class Scanned(NamedTuple):
     ends: NDArray[np.int64]
     undecided: NDArray[np.bool_]
 
+    def part(self, start: int, end: int) -> "Scanned":
+        return Scanned(
+            rows=self.rows[start:end],
+            checks=self.checks[start:end],
+            groups=self.groups[start:end],
+            starts=self.starts[start:end],
+            ends=self.ends[start:end],
+            undecided=self.undecided[start:end],
+        )
+
 
 def new_scanned(capacity: int) -> Scanned:
     return Scanned(
@@ -66,8 +78,9 @@ def new_scanned(capacity: int) -> Scanned:
 
 
 class Cell(NamedTuple):
-    """A cell's text between `start` and `end`; `after` is the mark that ends it; no mark: the record goes on behind the
-    block (-1), or is broken (-2).
+    """A cell's text, and the place of the mark that ends it.
+
+    Without a mark the record goes on behind the block (-1), or is broken (-2).
     """
 
     start: Address
@@ -83,7 +96,7 @@ def next_cell(place: Address, end: Address, delimiter: int) -> Cell:
     if byte_at(place) != QUOTE:
         start = place
         byte = byte_at(place)
-        while byte != delimiter and byte != NEWLINE:  # noqa: PLR1714 - numba has no fast sets
+        while byte != delimiter and byte != NEWLINE:
             place += 1
             byte = byte_at(place)
         stop = place

@@ -148,9 +148,7 @@ def _of_number(start: Address, end: Address, scratch: Address) -> tuple[int, Add
         and end - start <= PLAIN_DIGITS
     ):
         return IN_PLACE, start, end
-    return _write_number(
-        (whole_start, whole_end, fraction_start, fraction_end), power, negative, scratch
-    )
+    return _write_number((whole_start, whole_end, fraction_start, fraction_end), power, negative, scratch)
 
 
 @njit(nogil=True, cache=True)
@@ -237,7 +235,7 @@ def _write_exponent(scratch: Address, place: int, power: int) -> int:
         place += 1
         power = -power
     divisor = 1
-    while power // divisor >= 10:  # noqa: PLR2004 - the decimal system
+    while power // divisor >= 10:  # the decimal system
         divisor *= 10
     while divisor:
         put_byte(scratch + place, ZERO + power // divisor % 10)
@@ -251,14 +249,14 @@ def _of_word(start: Address, end: Address, scratch: Address) -> tuple[int, Addre
     """true, false, nan, inf, infinity and -inf, -infinity in any letter case, packed into one number to be told."""
     packed = np.uint64(0)
     sign = 1 if byte_at(start) == MINUS else 0
-    if end - start - sign > 8:  # noqa: PLR2004 - bytes of the number
+    if end - start - sign > 8:  # bytes of the number
         return IN_PLACE, start, end
     for place in range(start + sign, end):
         byte = byte_at(place)
         if not UPPER_A <= byte & ~LOWER <= UPPER_Z:
             return IN_PLACE, start, end
         packed = packed << np.uint64(8) | np.uint64(byte | LOWER)
-    infinite = packed == 0x696E66 or packed == 0x696E66696E697479  # noqa: PLR1714 - inf, infinity
+    infinite = packed == 0x696E66 or packed == 0x696E66696E697479  # inf, infinity
     if not infinite and (sign or packed not in (0x74727565, 0x66616C7365, 0x6E616E)):  # true, false, nan
         return IN_PLACE, start, end
     length = 3 if infinite else end - start
@@ -274,26 +272,28 @@ def _of_moment(start: Address, end: Address, scratch: Address) -> tuple[int, Add
     """The instant in UTC, a midnight as its date alone; where there is no such moment, the text as it stands."""
     text = (IN_PLACE, start, end)
     length = end - start
-    if length < 10 or byte_at(start + 7) != MINUS:  # noqa: PLR2004 - YYYY-MM-DD
+    if length < 10 or byte_at(start + 7) != MINUS:  # YYYY-MM-DD
         return text
     year, month, day = _digits(start, 4), _digits(start + 5, 2), _digits(start + 8, 2)
-    if year < 1 or not 1 <= month <= 12 or not 1 <= day <= _days_of(year, month):  # noqa: PLR2004 - months of a year
+    if year < 1 or not 1 <= month <= 12 or not 1 <= day <= _days_of(year, month):  # months of a year
         return text
-    if length == 10:  # noqa: PLR2004 - the date alone
+    if length == 10:  # the date alone
         return text
-    if length < 16 or byte_at(start + 13) != COLON:  # noqa: PLR2004 - YYYY-MM-DDTHH:MM
+    if length < 16 or byte_at(start + 13) != COLON:  # YYYY-MM-DDTHH:MM
         return text
     between = byte_at(start + 10)
     hour, minute, second = _digits(start + 11, 2), _digits(start + 14, 2), 0
-    if (between != BLANK and between | LOWER != UPPER_T | LOWER) or not 0 <= hour < 24 or not 0 <= minute < 60:  # noqa: PLR2004 - hours, minutes
+    if (
+        (between != BLANK and between | LOWER != UPPER_T | LOWER) or not 0 <= hour < 24 or not 0 <= minute < 60
+    ):  # hours, minutes
         return text
     place = start + 16
     fraction_start = fraction_end = place
     if place < end and byte_at(place) == COLON:
-        if end - place < 3:  # noqa: PLR2004 - :SS
+        if end - place < 3:  # :SS
             return text
         second = _digits(place + 1, 2)
-        if not 0 <= second < 60:  # noqa: PLR2004 - seconds of a minute
+        if not 0 <= second < 60:  # seconds of a minute
             return text
         place += 3
         fraction_start = fraction_end = place
@@ -313,16 +313,14 @@ def _of_moment(start: Address, end: Address, scratch: Address) -> tuple[int, Add
     while fraction_end > fraction_start and byte_at(fraction_end - 1) == ZERO:
         fraction_end -= 1
     minutes = hour * 60 + minute - offset
-    if length == 19 and fraction_end == end and between == BLANK and (minutes or second):  # noqa: PLR2004 - with seconds
+    if length == 19 and fraction_end == end and between == BLANK and (minutes or second):  # with seconds
         return text  # most moments are written like this
     if minutes < 0 or minutes >= 24 * 60:
         year, month, day = _neighbour(year, month, day, -1 if minutes < 0 else 1)
-        if not 1 <= year <= 9999:  # noqa: PLR2004 - the calendar's years
+        if not 1 <= year <= 9999:  # the calendar's years
             return text
         minutes %= 24 * 60
-    return _write_moment(
-        (year, month, day, minutes, second), (fraction_start, fraction_end), scratch
-    )
+    return _write_moment((year, month, day, minutes, second), (fraction_start, fraction_end), scratch)
 
 
 @njit(nogil=True, cache=True)
@@ -362,12 +360,12 @@ def _zone(place: int, end: int) -> tuple[int, int]:
     first = byte_at(place)
     if first | LOWER == UPPER_Z | LOWER:
         return 0, place + 1
-    if end - place == 3 and (  # noqa: PLR2004 - UTC, utc
-        (first == 85 and byte_at(place + 1) == 84 and byte_at(place + 2) == 67)  # noqa: PLR2004
-        or (first == 117 and byte_at(place + 1) == 116 and byte_at(place + 2) == 99)  # noqa: PLR2004
+    if end - place == 3 and (  # UTC, utc
+        (first == 85 and byte_at(place + 1) == 84 and byte_at(place + 2) == 67)
+        or (first == 117 and byte_at(place + 1) == 116 and byte_at(place + 2) == 99)
     ):
         return 0, end
-    if (first != PLUS and first != MINUS) or end - place < 3:  # noqa: PLR1714, PLR2004 - +HH at least
+    if (first != PLUS and first != MINUS) or end - place < 3:  # +HH at least
         return 0, -1
     hours, minutes = _digits(place + 1, 2), 0
     sign = -1 if first == MINUS else 1
@@ -375,11 +373,11 @@ def _zone(place: int, end: int) -> tuple[int, int]:
     if place < end:
         if byte_at(place) == COLON:
             place += 1
-        if end - place != 2:  # noqa: PLR2004 - MM
+        if end - place != 2:  # MM
             return 0, -1
         minutes = _digits(place, 2)
         place = end
-    if not 0 <= hours < 24 or not 0 <= minutes < 60:  # noqa: PLR2004 - hours, minutes
+    if not 0 <= hours < 24 or not 0 <= minutes < 60:  # hours, minutes
         return 0, -1
     return sign * (hours * 60 + minutes), place
 
@@ -395,14 +393,14 @@ def _neighbour(year: int, month: int, day: int, step: int) -> tuple[int, Address
         day = _days_of(year, month)
     elif day > _days_of(year, month):
         day, month = 1, month + 1
-        if month > 12:  # noqa: PLR2004 - months of a year
+        if month > 12:  # months of a year
             year, month = year + 1, 1
     return year, month, day
 
 
 @njit(nogil=True, cache=True)
 def _days_of(year: int, month: int) -> int:
-    if month == 2:  # noqa: PLR2004 - February
+    if month == 2:  # February
         leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
         return 29 if leap else 28
     return 30 if month in (4, 6, 9, 11) else 31
