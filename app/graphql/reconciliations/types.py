@@ -121,6 +121,14 @@ class ReconciliationResult:
     def differences_url(self, info: Info) -> str:
         return info.context.services.downloads.url_for(self.row.differences_location or "", filename="differences.csv")
 
+    @strawberry.field(description="The size of that file.")
+    def differences_size_bytes(self) -> BigInt:
+        return BigInt(self.row.differences_size_bytes or 0)
+
+    @strawberry.field(description="When the rules of retention have deleted that file; null while it is there.")
+    def differences_pruned_at(self) -> datetime | None:
+        return self.row.differences_pruned_at
+
     @strawberry.field(description="Where a browser gets the report, an HTML file to send to a colleague, for an hour.")
     def report_url(self, info: Info) -> str:
         return info.context.services.reports.url_for(self.row.id, owner_id=info.context.signed_in().user_id)

@@ -60,6 +60,10 @@ class Output:
     size_bytes: BigInt = strawberry.field(description="The size of the file.")
     row_count: BigInt = strawberry.field(description="Rows, the header not counted.")
 
+    @strawberry.field(description="When the rules of retention have deleted the file; null while it is there.")
+    def pruned_at(self) -> datetime | None:
+        return self.row.output_pruned_at
+
     @strawberry.field(description="The columns, in order.")
     async def columns(self, info: Info) -> list[OutputColumn]:
         if is_loaded(self.row, "output_columns"):
