@@ -16,6 +16,7 @@ from app.domain.reconciliation.options import Thresholds
 from app.messaging.bell import REDIS_AWAY
 from app.messaging.queue import Handler, QueueWorker, Room, make_worker, queue_of, queue_topic
 from app.services.attempt import AttemptRunner
+from app.services.checks import OutputChecks
 from app.services.comparison import ComparisonService
 from app.services.execution import ExecutionService
 from app.services.held_work import HeldWork
@@ -47,6 +48,8 @@ class WorkerProcess:
             interval=settings.worker.heartbeat_interval,
         )
         limits = settings.concurrency_config.limits
+        reconciliation = settings.reconciliation_settings
+        spill_dir = reconciliation.spill_directory or settings.outputs.directory.resolve().parent / "spill"
         self._slots = Slots(
             pools=settings.concurrency_config.pools,
             lanes={engine.name: engine.capacity for engine in process.engines.all() if engine.capacity is not None},
@@ -60,13 +63,17 @@ class WorkerProcess:
                 engines=process.engines,
                 outputs=process.outputs,
                 jar_files=process.jar_files,
+                checks=OutputChecks(
+                    database=process.database,
+                    outputs=process.outputs,
+                    spill_dir=spill_dir / "checks",
+                ),
             ),
             held=self._held,
             worker_id=self.worker_id,
             slots=self._slots,
             limits=limits,
         )
-        reconciliation = settings.reconciliation_settings
         self._comparisons = ComparisonService(
             database=process.database,
             outputs=process.outputs,
@@ -77,7 +84,7 @@ class WorkerProcess:
                 false_positive_rate=reconciliation.false_positive_rate,
                 estimated_rows=reconciliation.estimated_rows,
             ),
-            spill_dir=reconciliation.spill_directory or settings.outputs.directory.resolve().parent / "spill",
+            spill_dir=spill_dir,
             memory_limit_bytes=reconciliation.memory_limit,
         )
 

@@ -5,6 +5,7 @@ from enum import Enum
 import strawberry
 from strawberry.types.enum import has_enum_definition
 
+from app.domain.checks.checks import CheckSeverity, DataCheckKind
 from app.domain.errors import ErrorCode
 from app.domain.outputs import OutputFormat
 from app.domain.playgrounds import PlaygroundStatus
@@ -99,6 +100,29 @@ _describe(
     SPARK="Spark alone: its class implements one of Spark's interfaces UDF0 to UDF22.",
 )
 _describe(OutputFormat, "How an output is written.", CSV="Text by RFC 4180, with a header.", PARQUET="Apache Parquet.")
+_describe(
+    DataCheckKind,
+    "What a check asks of an output. Only NOT_NULL fails a NULL; the empty string is a value like any other.",
+    NOT_NULL="No row has NULL in the column. There are no arguments.",
+    UNIQUE="No two rows have the same text in the column, or the same ones in all of `columns`; a row with a NULL "
+    "there is like no other. Rows that repeat another's fail.",
+    ACCEPTED_VALUES="Every text in the column is one of `values`, to the letter.",
+    RANGE="Every value is a number from `min` to `max`, both included, or a date or timestamp where these are texts "
+    'such as "2026-01-05"; one of them may be left out. What is no number, or no timestamp, fails.',
+    MATCHES="Every text in the column matches the whole `pattern`, a regular expression as RE2 has it.",
+    ROW_COUNT="There are from `min` to `max` rows, and at most `maxChangePercent` more or fewer than in the task's "
+    "last successful run before this one, if there was one; each of the three may be left out.",
+    FRESHNESS="The newest date or timestamp of the column is at most `maxAge` older than the output: an ISO 8601 "
+    'duration such as "PT6H" or "P1DT12H". One without an offset is in UTC. Fails where there is none.',
+    SQL="The `query`, one SELECT of DuckDB's over the table `output`, gives no rows: each that it gives is a failing "
+    "one. A column has its engine's type where every cell can have it, and else is text.",
+)
+_describe(
+    CheckSeverity,
+    "What follows where a check fails, or cannot be run.",
+    WARN="The result is shown, and nothing else.",
+    ERROR="The task fails with the code CHECK_FAILED, and what depends on it is not run.",
+)
 _describe(
     Role,
     "What an account may do.",

@@ -9,6 +9,7 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from app.context import Services
+from app.domain.checks.results import CheckResult
 from app.domain.fields import QueryFields
 from app.domain.status import TaskRunStatus
 from app.domain.udfs import TakenUdf
@@ -112,6 +113,7 @@ class Loaders:
         self.last_task_run_of: DataLoader[UUID, TaskRun | None] = _loader(history.last_task_runs)
         self.texts_of: DataLoader[UUID, Texts | None] = _loader(history.texts)
         self.output_columns_of: DataLoader[UUID, list[dict[str, str]] | None] = _loader(history.output_columns)
+        self.check_results_of: DataLoader[UUID, Sequence[CheckResult] | None] = _loader(history.check_results)
         self.attempts_of: DataLoader[UUID, Sequence[TaskAttempt] | None] = _loader(runs.attempts_of)
         self.reconciliation: DataLoader[UUID, Reconciliation | None] = _loader(pairs.get_many)
         self.reconciliations_of: DataLoader[UUID, Sequence[Reconciliation] | None] = _loader(pairs.of_playgrounds)

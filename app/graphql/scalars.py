@@ -1,4 +1,4 @@
-"""Scalars: instants in RFC 3339, counts beyond 32 bits, and the values of parameters."""
+"""Scalars: instants in RFC 3339, counts beyond 32 bits, the values of parameters, and JSON."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -41,6 +41,8 @@ def read_parameter(value: Any) -> str | int | float | bool:
     raise GraphQLError("A parameter's value is a text, a number or a boolean.")
 
 
+JsonValue = NewType("JsonValue", object)
+
 SCALARS: Mapping[object, ScalarDefinition] = {
     BigInt: strawberry.scalar(
         name="BigInt",
@@ -53,6 +55,12 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         description="A text, a number or a boolean.",
         serialize=read_parameter,
         parse_value=read_parameter,
+    ),
+    JsonValue: strawberry.scalar(
+        name="JSON",
+        description="A value of JSON: an object, a list, a text, a number, a boolean or null.",
+        serialize=lambda value: value,
+        parse_value=lambda value: value,
     ),
     Upload: strawberry.scalar(
         name="Upload",

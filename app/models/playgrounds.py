@@ -1,6 +1,7 @@
 """Tables of playgrounds, their tasks, and the edges between these."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint
@@ -61,6 +62,7 @@ class Task(Base):
     output_format: Mapped[OutputFormat] = mapped_column(
         Word(OutputFormat), default=OutputFormat.CSV, server_default=str(OutputFormat.CSV)
     )
+    checks: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))  # of app.domain.checks
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]
 

@@ -80,6 +80,7 @@ class TaskRun(Base):
         Word(OutputFormat), default=OutputFormat.CSV, server_default=str(OutputFormat.CSV)
     )
     udfs: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))  # of app.domain.udfs.TakenUdf
+    checks: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))  # of app.domain.checks
 
     status: Mapped[TaskRunStatus] = mapped_column(Word(TaskRunStatus))
     pool: Mapped[Pool] = mapped_column(Word(Pool))
@@ -106,6 +107,9 @@ class TaskRun(Base):
     output_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     output_row_count: Mapped[int | None] = mapped_column(BigInteger)
     output_columns: Mapped[list[dict[str, str]] | None] = mapped_column(JSON)
+    check_results: Mapped[list[dict[str, Any]] | None] = mapped_column(  # in the order of `checks`
+        JSON(none_as_null=True)
+    )
     output_pruned_at: Mapped[datetime | None]  # when the file was deleted by the rules of retention
 
     @property

@@ -114,6 +114,9 @@ class OutputStore(Protocol):
     def local_path(self, location: str) -> Path | None:
         """The file itself; None where the store is not on this machine."""
 
+    def file(self, location: str) -> AbstractAsyncContextManager[Path]:
+        """The output as it is, as a file of this machine while the context is open; it may be a copy."""
+
     def csv_file(
         self, location: str, *, format: OutputFormat, delimiter: str, copying: Copying
     ) -> AbstractAsyncContextManager[Path]:

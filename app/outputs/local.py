@@ -102,6 +102,10 @@ class LocalOutputStore:
         return self._existing(location)
 
     @asynccontextmanager
+    async def file(self, location: str) -> AsyncIterator[Path]:
+        yield await asyncio.to_thread(self._existing, location)
+
+    @asynccontextmanager
     async def csv_file(
         self, location: str, *, format: OutputFormat, delimiter: str, copying: Copying
     ) -> AsyncIterator[Path]:

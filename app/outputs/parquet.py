@@ -13,9 +13,9 @@ from app.domain.outputs import OutputColumn
 from app.domain.reconciliation.samples import TableSample
 from app.outputs.base import StorageError
 from app.outputs.parquet_types import MAGIC, TEXT, castable, cell_text, parquet_type
+from app.outputs.sql_text import csv_cells, csv_source, literal, quoted, unique_names
 
 _ROWS_OF_A_GROUP = 16_384  # a preview from S3 brings one group at least
-_LONGEST_LINE_BYTES = 32 * 2**20
 _LABELS = "labels"  # those of the query, where a file's own names must be unique and not empty
 # Nothing is fetched, nothing is written beside the file, and conversions of several tasks go on at once.
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -38,10 +38,8 @@ def write_parquet(csv: Path, parquet: Path, *, columns: Sequence[OutputColumn], 
 
     Raises: StorageError.
     """
-    cells = [f"c{position}" for position in range(len(columns))]
-    source = f"""read_csv({_literal(csv)}, columns={{{", ".join(f"'{cell}': '{TEXT}'" for cell in cells)}}},
-        auto_detect=false, header=true, delim={_literal(delimiter)}, quote='"', escape='"', new_line='\\n', nullstr='',
-        allow_quoted_nulls=false, parallel=false, max_line_size={_LONGEST_LINE_BYTES})"""
+    cells = csv_cells(len(columns))
+    source = csv_source(csv, width=len(columns), delimiter=delimiter)
     kinds = [parquet_type(column.type) for column in columns]
     labels = [column.name for column in columns]
     with _duckdb() as connection:
@@ -51,13 +49,13 @@ def write_parquet(csv: Path, parquet: Path, *, columns: Sequence[OutputColumn], 
             for place, fits in zip(typed, fitting, strict=True):
                 kinds[place] = TEXT if fits is False else kinds[place]  # NULL: there are no rows
         selected = ", ".join(
-            f"{castable(cell, kind)[1]} AS {_name(name)}"
-            for cell, kind, name in zip(cells, kinds, _unique(labels), strict=True)
+            f"{castable(cell, kind)[1]} AS {quoted(name)}"
+            for cell, kind, name in zip(cells, kinds, unique_names(labels), strict=True)
         )
         written = connection.execute(
-            f"""COPY (SELECT {selected} FROM {source}) TO {_literal(parquet)} (
+            f"""COPY (SELECT {selected} FROM {source}) TO {literal(parquet)} (
                 FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS_OF_A_GROUP}, USE_TMP_FILE false,
-                KV_METADATA {{{_LABELS}: {_literal(json.dumps(labels))}}})"""
+                KV_METADATA {{{_LABELS}: {literal(json.dumps(labels))}}})"""
         ).fetchone()
         return int(written[0]) if written else 0
 
@@ -71,11 +69,11 @@ def write_csv(parquet: Path, csv: Path, *, delimiter: str, look_up: Callable[[],
     """
     with _duckdb() as connection:
         labels, texts = _columns(connection, parquet)
-        header = ", ".join(_literal(label) for label in labels)
+        header = ", ".join(literal(label) for label in labels)
         _execute(
             connection,
-            f"""COPY (SELECT {header} UNION ALL SELECT {", ".join(texts)} FROM read_parquet({_literal(parquet)}))
-                TO {_literal(csv)} (FORMAT csv, HEADER false, DELIMITER {_literal(delimiter)}, QUOTE '"', ESCAPE '"',
+            f"""COPY (SELECT {header} UNION ALL SELECT {", ".join(texts)} FROM read_parquet({literal(parquet)}))
+                TO {literal(csv)} (FORMAT csv, HEADER false, DELIMITER {literal(delimiter)}, QUOTE '"', ESCAPE '"',
                 NULLSTR '', NEW_LINE '\\n', USE_TMP_FILE false)""",
             look_up,
         )
@@ -85,7 +83,7 @@ def first_rows(parquet: Path, *, limit: int) -> tuple[tuple[str, ...], list[list
     """The labels, and the first rows as text. Raises: InvalidError where this is no Parquet file."""
     with _reading(), duckdb.connect(config=_CONFIG) as connection:
         labels, texts = _columns(connection, parquet)
-        rows = connection.execute(f"SELECT {', '.join(texts)} FROM read_parquet({_literal(parquet)}) LIMIT {limit}")
+        rows = connection.execute(f"SELECT {', '.join(texts)} FROM read_parquet({literal(parquet)}) LIMIT {limit}")
         return labels, [list(row) for row in rows.fetchall()]
 
 
@@ -100,7 +98,7 @@ def spread_rows(parquet: Path, *, places: int, rows: int) -> TableSample:
         spans = [(0, total)] if whole else [(start, start + rows - 1) for start in starts]
         where = " OR ".join(f"file_row_number BETWEEN {start} AND {end}" for start, end in spans)
         found = connection.execute(
-            f"SELECT {', '.join(texts)} FROM read_parquet({_literal(parquet)}, file_row_number=true) WHERE {where}"
+            f"SELECT {', '.join(texts)} FROM read_parquet({literal(parquet)}, file_row_number=true) WHERE {where}"
         )
         return TableSample(columns=labels, rows=found.fetchall(), whole=whole)
 
@@ -164,26 +162,13 @@ def _end_of_groups(parquet: Path, rows: int) -> int:
 
 def _columns(connection: duckdb.DuckDBPyConnection, parquet: Path) -> tuple[tuple[str, ...], list[str]]:
     """The labels, and an expression for the text of each column."""
-    described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({_literal(parquet)})").fetchall()
+    described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(parquet)})").fetchall()
     names = tuple(str(row[0]) for row in described)
     kept = connection.execute(
         "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?", [str(parquet), _LABELS]
     ).fetchone()
     labels = names if kept is None else tuple(json.loads(kept[0]))
-    return labels, [cell_text(_name(row[0]), str(row[1])) for row in described]
-
-
-def _unique(labels: Sequence[str]) -> Iterator[str]:
-    """Names for columns as Parquet's readers want them: none empty, and no two alike but for their case."""
-    taken = {label.casefold() for label in labels}
-    used: set[str] = set()
-    for position, label in enumerate(labels, start=1):
-        name = label or f"column_{position}"
-        number = 1
-        while name.casefold() in used or (name != label and name.casefold() in taken):
-            name = f"{label or 'column'}_{(number := number + 1)}"
-        used.add(name.casefold())
-        yield name
+    return labels, [cell_text(quoted(row[0]), str(row[1])) for row in described]
 
 
 @contextmanager
@@ -201,11 +186,3 @@ def _reading() -> Iterator[None]:
         yield
     except duckdb.Error as error:
         raise InvalidError(f"This output cannot be read as Parquet: {error}") from error
-
-
-def _literal(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

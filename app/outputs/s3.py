@@ -1,5 +1,6 @@
 """An output store in a bucket of S3, or of another store that speaks its protocol."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -25,7 +26,7 @@ from app.outputs.preview import preview_csv, preview_parquet
 from app.outputs.ranged_file import RangedFile
 from app.outputs.s3_parts import S3Part
 from app.outputs.sampling import PARQUET_ROWS, sample_csv, sample_parquet
-from app.outputs.scratch import Spool, nameless_file
+from app.outputs.scratch import Spool, nameless_file, refuse_without_room
 from app.outputs.sink import ParquetSink, Sink
 
 
@@ -109,6 +110,16 @@ class S3OutputStore:
     def local_path(self, location: str) -> Path | None:
         check_location(location)
         return None
+
+    @asynccontextmanager
+    async def file(self, location: str) -> AsyncIterator[Path]:
+        size_bytes = await self.size(location)
+        with nameless_file(self._scratch) as path:
+            await asyncio.to_thread(refuse_without_room, self._scratch, size_bytes)
+            with await asyncio.to_thread(path.open, "wb") as file:
+                async for piece in self.open(location):
+                    await asyncio.to_thread(file.write, piece)
+            yield path
 
     @asynccontextmanager
     async def csv_file(

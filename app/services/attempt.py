@@ -8,6 +8,7 @@ from time import monotonic
 
 import structlog
 
+from app.domain.checks.results import CheckResult, failed, failure_message
 from app.domain.errors import DomainError
 from app.domain.identity import utc_now
 from app.domain.outputs import StoredOutput
@@ -16,6 +17,7 @@ from app.engines.base import Engine, EngineError, Handle, TerminalEngineError, W
 from app.engines.registry import EngineRegistry
 from app.models import TaskRun
 from app.outputs.base import OutputStore, StorageError
+from app.services.checks import OutputChecks
 from app.services.held_work import HeldTask
 from app.services.jar_files import JarFiles
 from app.store.database import Database, DatabaseAwayError
@@ -30,11 +32,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What an attempt came to."""
+    """What an attempt came to; one whose output failed its checks has the output all the same, to be looked at."""
 
     status: TaskRunStatus
     ended_at: datetime
     output: StoredOutput | None = None
+    check_results: tuple[CheckResult, ...] = ()
     error_code: str | None = None
     error_message: str | None = None
     retriable: bool = False
@@ -42,12 +45,19 @@ class Outcome:
 
 class AttemptRunner:
     def __init__(
-        self, *, database: Database, engines: EngineRegistry, outputs: OutputStore, jar_files: JarFiles
+        self,
+        *,
+        database: Database,
+        engines: EngineRegistry,
+        outputs: OutputStore,
+        jar_files: JarFiles,
+        checks: OutputChecks,
     ) -> None:
         self._database = database
         self._engines = engines
         self._outputs = outputs
         self._jar_files = jar_files
+        self._checks = checks
 
     async def run(self, held: HeldTask, *, attached: Handle | None = None) -> Outcome:
         """Run the attempt to its end; `attached` is the handle of work that another process has submitted.
@@ -92,7 +102,7 @@ class AttemptRunner:
             if held.stopping:  # the engine was taking the work while it was to be stopped, and could not be told
                 await held.cancel_in_engine()
             await self._follow(held, engine, handle)
-            return await self._fetch(held, engine, handle)
+            return await self._check(held, await self._fetch(held, engine, handle))
         except EngineError as error:
             return _failed(error.code, error.message, retriable=error.retriable)
         except StorageError as error:
@@ -124,7 +134,7 @@ class AttemptRunner:
                 case WorkState.RUNNING:
                     await self._write_down(held)
 
-    async def _fetch(self, held: HeldTask, engine: Engine, handle: Handle) -> Outcome:
+    async def _fetch(self, held: HeldTask, engine: Engine, handle: Handle) -> StoredOutput:
         task_run = held.task_run
         async with self._outputs.sink(
             started_at=task_run.started_at or utc_now(),
@@ -135,11 +145,34 @@ class AttemptRunner:
             format=task_run.asked_format,
         ) as sink:
             await engine.fetch(handle, sink)
-        return Outcome(status=TaskRunStatus.SUCCESS, ended_at=utc_now(), output=sink.stored)
+        return sink.stored
+
+    async def _check(self, held: HeldTask, output: StoredOutput) -> Outcome:
+        """Data does not get better by another try: that a check failed is terminal."""
+        results: tuple[CheckResult, ...] = ()
+        if held.task_run.checks and not held.stopping:
+            held.checking = True
+            results = await self._checks.run(held.task_run, output)
+        for result in results:
+            held.note(f"Check {'passed' if result.passed else 'failed'}: {result.message}", at=utc_now())
+        status, code, message = TaskRunStatus.SUCCESS, None, None
+        if failed(results):
+            status, code, message = TaskRunStatus.FAILED, "CHECK_FAILED", failure_message(results)
+        return Outcome(
+            status=status,
+            ended_at=utc_now(),
+            output=output,
+            check_results=results,
+            error_code=code,
+            error_message=message,
+        )
 
     async def _stop(self, held: HeldTask, drive: "asyncio.Task[Outcome]") -> None:
         held.stopping = True
-        await held.cancel_in_engine()
+        if held.checking:
+            drive.cancel()
+        else:
+            await held.cancel_in_engine()
         await asyncio.wait({drive}, timeout=STOP_GRACE)
 
     async def _write_down(self, held: HeldTask) -> None:

@@ -1,7 +1,7 @@
 """What a resumed run keeps of the one before it: the outputs of tasks with which nothing has changed.
 
-A task is kept where it succeeded, its text (as the engine gets it), type, connection, format and functions are the
-same, its output is in the store, and it has the same parents, all of them kept.
+A task is kept where it succeeded, its text (as the engine gets it), type, connection, format, checks and functions are
+the same, its output is in the store, and it has the same parents, all of them kept.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -59,8 +59,8 @@ def carried_over(
         above = set(parents[task_id])
         if above <= kept.keys() and above == set(before.parents.get(task_id, ())):
             task, text = tasks[task_id], texts.get(task_id, tasks[task_id].query)
-            now = (task.type, task.connection, task.output_format, text)
-            same = now == (row.type, row.connection, row.asked_format, row.text)
+            now = (task.type, task.connection, task.output_format, task.checks, text)
+            same = now == (row.type, row.connection, row.asked_format, row.checks, row.text)
             same = same and same_functions(udfs.get(task_id, ()), taken_of(row.udfs))
             if same and row.status is TaskRunStatus.SUCCESS:
                 kept[task_id] = row
@@ -70,12 +70,12 @@ def carried_over(
 def output_columns_of(before: TaskRun | None) -> dict[str, Any]:
     """The columns of a task run that keeps the output of `before`, or has none yet."""
     if before is None:
-        return {"carried_over": False, "output_of_id": None, "output_location": None} | dict.fromkeys(
-            f"output_{name}" for name in OUTPUT
-        )
+        nothing = ("output_of_id", "output_location", "check_results", *(f"output_{name}" for name in OUTPUT))
+        return {"carried_over": False} | dict.fromkeys(nothing)
     return {
         "carried_over": True,
         "output_of_id": before.output_of_id or before.id,
         "output_location": before.output_location,
+        "check_results": before.check_results,
         **{f"output_{name}": getattr(before, f"output_{name}") for name in OUTPUT},
     }

@@ -30,6 +30,7 @@ class HeldTask:
     handle_to_store: Handle | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
+    checking: bool = False  # the engine has done its part; the output is being looked at
     lost: bool = False
     over: bool = False  # the attempt has come to its outcome, which may still be on its way to the database
     lines: list[dict[str, Any]] = field(default_factory=list)

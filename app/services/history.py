@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from app.domain.checks.results import CheckResult
 from app.domain.status import TaskRunStatus
 from app.models import Backfill, Event, ReconciliationRun, Run, TaskRun
 from app.store.database import Database
@@ -79,6 +80,10 @@ class HistoryService:
     async def output_columns(self, task_run_ids: Collection[UUID]) -> Mapping[UUID, list[dict[str, str]]]:
         async with self._database.read() as unit:
             return await unit.history.output_columns(task_run_ids)
+
+    async def check_results(self, task_run_ids: Collection[UUID]) -> Mapping[UUID, Sequence[CheckResult]]:
+        async with self._database.read() as unit:
+            return await unit.history.check_results(task_run_ids)
 
     # ---- comparisons
 

@@ -306,6 +306,7 @@ def _task_run(
         "retry_delay_ms": task.retry_delay_ms,
         "timeout_ms": task.timeout_ms,
         "asked_format": task.output_format,
+        "checks": task.checks,
         "attempt": 0,
         "status": status,
         "pending_parents": len(waits_for or ()),

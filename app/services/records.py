@@ -33,6 +33,7 @@ def output_columns(outcome: Outcome) -> dict[str, Any]:
         "output_size_bytes": output.size_bytes if output else None,
         "output_row_count": output.row_count if output else None,
         "output_columns": [{"name": c.name, "type": c.type} for c in output.columns] if output else None,
+        "check_results": [each.to_document() for each in outcome.check_results] or None,
     }
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
+from app.domain.checks.checks import DataCheck
 from app.domain.errors import ConflictError, CycleError, InvalidError, NotFoundError, TakenError
 from app.domain.events import cancel_topic
 from app.domain.graph import find_cycle
@@ -17,6 +18,7 @@ from app.domain.udfs import refuse_kind
 from app.engines.registry import EngineRegistry
 from app.models import Task
 from app.outputs.locations import differences_location
+from app.services.checks import checked_checks
 from app.services.playgrounds import not_found
 from app.services.rendering import check_query
 from app.services.texts import checked_name, checked_query
@@ -131,6 +133,21 @@ class TaskService:
             await _locked(unit, viewer, task.playground_id)
             await _replace_parents(unit, task, parent_ids)
             await unit.tasks.update(task_id, modified_at=utc_now())
+            return await _found(unit, viewer, task_id)
+
+        return await self._database.write(work)
+
+    async def set_checks(self, viewer: Viewer, task_id: UUID, checks: Sequence[DataCheck]) -> Task:
+        """Replace all checks of its output; a run that is on goes on with the old ones.
+
+        Raises: NotFoundError, InvalidError, TooLargeError.
+        """
+        documents = await checked_checks(checks)
+
+        async def work(unit: UnitOfWork) -> Task:
+            task = await _found(unit, viewer, task_id)
+            await _locked(unit, viewer, task.playground_id)
+            await unit.tasks.update(task_id, checks=documents, modified_at=utc_now())
             return await _found(unit, viewer, task_id)
 
         return await self._database.write(work)

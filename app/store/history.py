@@ -9,6 +9,8 @@ from sqlalchemy import Select, func, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased, defer
 
+from app.domain.checks.checks import checks_of
+from app.domain.checks.results import CheckResult, results_of
 from app.domain.status import RunStatus, RunTrigger, TaskRunStatus
 from app.models import Backfill, Event, Playground, ReconciliationRun, Run, Task, TaskRun
 from app.store.pages import Page, PageRequest, first_of_each, newest_first_of_each
@@ -115,6 +117,10 @@ class HistoryStore:
         query = select(TaskRun.id, TaskRun.output_columns).where(TaskRun.id.in_(task_run_ids))
         return {row[0]: row[1] or [] for row in await self._session.execute(query)}
 
+    async def check_results(self, task_run_ids: Collection[UUID]) -> dict[UUID, tuple[CheckResult, ...]]:
+        query = select(TaskRun.id, TaskRun.checks, TaskRun.check_results).where(TaskRun.id.in_(task_run_ids))
+        return {row[0]: results_of(checks_of(row[1]), row[2]) for row in await self._session.execute(query)}
+
     # ---- comparisons
 
     async def comparisons(
@@ -152,6 +158,13 @@ class HistoryStore:
 
 
 def _brief() -> Select[TaskRun]:
-    """Task runs without what is long, and seldom asked for: `texts` and `output_columns` give it."""
-    long = (TaskRun.query, TaskRun.rendered_query, TaskRun.udfs, TaskRun.output_columns)
+    """Task runs without what is long, and seldom asked for: `texts`, `output_columns` and others give it."""
+    long = (
+        TaskRun.query,
+        TaskRun.rendered_query,
+        TaskRun.udfs,
+        TaskRun.checks,
+        TaskRun.check_results,
+        TaskRun.output_columns,
+    )
     return select(TaskRun).options(*(defer(each, raiseload=True) for each in long))

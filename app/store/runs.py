@@ -166,6 +166,13 @@ class RunStore:
         query = select(TaskRun).where(TaskRun.task_id == task_id, TaskRun.id < before)
         return await self._session.scalar(query.order_by(TaskRun.id.desc()).limit(1))
 
+    async def last_row_count(self, task_run: TaskRun) -> int | None:
+        """How many rows the output of the task's last success before this run had."""
+        query = select(TaskRun.output_row_count).where(
+            TaskRun.task_id == task_run.task_id, TaskRun.id < task_run.id, TaskRun.status == TaskRunStatus.SUCCESS
+        )
+        return await self._session.scalar(query.order_by(TaskRun.id.desc()).limit(1))
+
     async def by_output(self, location: str, *, writer: UUID, owner_id: UUID) -> TaskRun | None:
         """The owner's newest task run whose output lies there: the one that wrote it, or one that carries it over."""
         query = (

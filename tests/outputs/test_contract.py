@@ -389,3 +389,14 @@ async def test_parquet_that_would_lack_rows_is_not_stored(shelf):
         async with new_sink(shelf.store, format=OutputFormat.PARQUET) as sink:
             await sink.write_csv(b'id,"na,me"\n1,a\n', COLUMNS, row_count=2)
     assert (await shelf.complete(), await shelf.unfinished()) == ([], 0)
+
+
+@pytest.mark.parametrize("format_", list(OutputFormat))
+async def test_an_output_is_a_file_as_it_is_and_a_copy_is_gone_after(shelf, format_):
+    stored = await written(shelf.store, FEW, format=format_)
+    async with shelf.store.file(stored.location) as path:
+        assert await asyncio.to_thread(path.read_bytes) == await content(shelf.store, stored.location)
+    assert await shelf.unfinished() == 0
+    with pytest.raises(NotFoundError):
+        async with shelf.store.file(f"{stored.location}.not"):
+            pass

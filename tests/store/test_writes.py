@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from app.domain.checks.checks import CheckSeverity, DataCheck, DataCheckKind
 from app.domain.errors import DomainError
 from app.domain.events import Job, JobName, Outbox
 from app.domain.identity import new_id
@@ -23,6 +24,9 @@ from app.store.unit_of_work import UnitOfWork
 from tests.support.mariadb import MariaDB
 from tests.support.workbench import Workbench, send_nothing
 
+CHECKS = [
+    DataCheck(kind=DataCheckKind.NOT_NULL, column="one", arguments={}, severity=CheckSeverity.WARN),
+]
 MAPPING = [ColumnMapping(left="one", right="one")]
 
 
@@ -209,6 +213,7 @@ MUTATIONS: dict[str, Callable[[World], Awaitable[object]]] = {
         w.viewer, w.tasks["b"].id, TaskDraft(name="other"), parent_ids=[]
     ),
     "set parents": lambda w: w.services.tasks.set_parents(w.viewer, w.tasks["b"].id, []),
+    "set checks": lambda w: w.services.tasks.set_checks(w.viewer, w.tasks["b"].id, CHECKS),
     "delete a task": lambda w: w.services.tasks.delete(w.viewer, w.tasks["b"].id),
     "launch": lambda w: w.services.runs.launch(w.viewer, w.playground.id, Launch()),
     "launch with a key": lambda w: w.services.runs.launch(w.viewer, w.playground.id, Launch(idempotency_key="k")),

@@ -24,6 +24,7 @@ from app.domain.tasks import TaskType
 from app.engines.registry import EngineRegistry
 from app.models import Base, Event, Playground, Role, Run, Task, TaskAttempt, TaskRun, Udf
 from app.services.attempt import AttemptRunner
+from app.services.checks import OutputChecks
 from app.services.execution import ExecutionService
 from app.services.held_work import HeldWork
 from app.services.launching import Launch
@@ -116,6 +117,11 @@ class Hand:
             engines=EngineRegistry(engines=[FakeEngine(self.bench.cluster)]),
             outputs=self.process.outputs,
             jar_files=self.process.jar_files,
+            checks=OutputChecks(
+                database=self.process.database,
+                outputs=self.process.outputs,
+                spill_dir=self.process.settings.outputs.directory / "spill",
+            ),
         )
         self.execution = ExecutionService(
             database=self.process.database,

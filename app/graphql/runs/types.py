@@ -23,6 +23,7 @@ from app.graphql.node import Node, UserError
 from app.graphql.playgrounds.parameters import Parameter
 from app.graphql.runs.outcomes import Output, TaskAttempt, TaskError, duration_ms, is_loaded
 from app.graphql.scalars import BigInt
+from app.graphql.tasks.checks import DataCheckResult
 from app.models import Event as EventRow
 from app.models import LogLine as LogLineRow
 from app.models import Run as RunRow
@@ -89,7 +90,16 @@ class TaskRun(Node):
         attempts = [TaskAttempt.of(row) for row in rows or ()]
         return [*attempts, TaskAttempt.running(self.row)] if self.row.status is TaskRunStatus.RUNNING else attempts
 
-    @strawberry.field(description="What it has given, once it has succeeded.")
+    @strawberry.field(
+        description="What its output came to by its checks, in their order; empty until it was looked at."
+    )
+    async def check_results(self, info: Info) -> list[DataCheckResult]:
+        results = await info.context.loaders.check_results_of.load(self.row.id)
+        return [DataCheckResult.of(each) for each in results or ()]
+
+    @strawberry.field(
+        description="What it has given, once it has succeeded, or has failed by a check of this very output."
+    )
     def output(self) -> Output | None:
         row = self.row
         if row.output_location is None:

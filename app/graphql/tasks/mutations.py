@@ -8,6 +8,7 @@ from app.graphql.context import Info
 from app.graphql.ids import from_global, from_globals
 from app.graphql.node import given, refusable
 from app.graphql.playgrounds.types import DeletePayload
+from app.graphql.tasks.checks import SetTaskChecksInput
 from app.graphql.tasks.types import (
     CreateTaskInput,
     DeleteTaskInput,
@@ -98,6 +99,20 @@ class TaskMutations:
                 viewer,
                 from_global("Task", input.task_id, path=("taskId",)),
                 from_globals("Task", input.parent_ids, path="parentIds"),
+            )
+            return Task.of(row)
+
+        return await refusable(TaskPayload, "task", work())
+
+    @strawberry.mutation(description="Replace all data quality checks of a task's output.")
+    async def set_task_checks(self, info: Info, input: Annotated[SetTaskChecksInput, Input]) -> TaskPayload:
+        viewer = info.context.signed_in()
+
+        async def work() -> Task:
+            row = await info.context.services.tasks.set_checks(
+                viewer,
+                from_global("Task", input.task_id, path=("taskId",)),
+                [check.to_value() for check in input.checks],
             )
             return Task.of(row)
 

@@ -8,6 +8,7 @@ import app.graphql.enums  # noqa: F401 - before any type that uses one
 import app.graphql.playgrounds.types as playground_types
 import app.graphql.runs.types as run_types
 import app.graphql.udfs.types as udf_types
+from app.domain.checks.checks import checks_of
 from app.domain.fields import QueryFields as QueryFieldsValue
 from app.domain.outputs import OutputFormat
 from app.domain.tasks import TaskType
@@ -16,6 +17,7 @@ from app.graphql.ids import to_global
 from app.graphql.lazy import LazyPlayground, LazyTaskRun, LazyUdf
 from app.graphql.node import Node, UserError
 from app.graphql.scalars import BigInt
+from app.graphql.tasks.checks import DataCheck
 from app.models import Task as TaskRow
 from app.services.fields import FieldsAsked
 
@@ -80,6 +82,10 @@ class Task(Node):
             type=self.row.type, text=self.row.query, connection=self.row.connection, playground=playground
         )
         return QueryFields.of(await info.context.loaders.fields_of.load(asked))
+
+    @strawberry.field(description="What is asked of its output, in order.")
+    def checks(self) -> list[DataCheck]:
+        return [DataCheck.of(each) for each in checks_of(self.row.checks)]
 
     @strawberry.field(description="Its newest run.")
     async def last_run(self, info: Info) -> LazyTaskRun | None:

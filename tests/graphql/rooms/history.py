@@ -35,6 +35,8 @@ OUTPUT = {
     "output_delimiter": ",", "output_size_bytes": 5, "output_row_count": 1,
     "output_columns": [{"name": "one", "type": "INTEGER"}, {"name": "two", "type": "INTEGER"}],
 }  # fmt: skip
+CHECKS = [{"kind": "NOT_NULL", "column": "one", "arguments": {}, "severity": "WARN"}]
+RESULTS = [{"passed": False, "failing_row_count": 1, "message": "One row has no value."}]
 PARAMETERS = {"region": "north", "limit": 5}
 TAKEN = [
     {
@@ -93,7 +95,9 @@ async def past(
         session = unit._session
         for index, row in enumerate(task_runs):
             await session.execute(
-                update(TaskRun).where(TaskRun.id == row.id).values(udfs=TAKEN, **(ERROR if index % 2 else OUTPUT))
+                update(TaskRun)
+                .where(TaskRun.id == row.id)
+                .values(udfs=TAKEN, checks=CHECKS, check_results=RESULTS, **(ERROR if index % 2 else OUTPUT))
             )
         await session.execute(insert(TaskAttempt), [attempt(row, at) for row in task_runs])
         await session.execute(
@@ -103,7 +107,8 @@ async def past(
                 created_at=at,
             )
         )  # fmt: skip
-        await session.execute(update(Task).where(Task.playground_id == playground.id).values(query="SELECT 1 AS one"))
+        changed = {"query": "SELECT 1 AS one", "checks": CHECKS}
+        await session.execute(update(Task).where(Task.playground_id == playground.id).values(**changed))
         changes = {"resumed_from_id": run.id, "backfill_id": backfill, "parameters": PARAMETERS}
         await session.execute(update(Run).where(Run.id == run.id).values(**changes))
         changes = {"schedule_cron": "@daily", "schedule_paused": True, "parameters": PARAMETERS}

@@ -14,6 +14,10 @@ MUTATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "updateTask": ("task { id }", {"taskId": "$left", "name": "other"}),
     "deleteTask": ("deletedId", {"taskId": "$left"}),
+    "setTaskChecks": (
+        "task { id }",
+        {"taskId": "$left", "checks": [{"kind": "NOT_NULL", "column": "one"}]},
+    ),
     "setTaskParents": ("task { id }", {"taskId": "$right", "parentIds": []}),
     "uploadUdf": (
         "udf { id }",

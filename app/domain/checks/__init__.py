@@ -1,0 +1,1 @@
+"""Data quality checks: what a person asks of a task's output, and what an output comes to by it."""
