@@ -30,7 +30,12 @@ class Answer:
 def disagreement(trial: Trial) -> str | None:
     """What the two methods do not agree on, with both sayings; None where they do."""
     exact, large = answer(trial, ReconciliationMethod.EXACT), answer(trial, ReconciliationMethod.BLOOM)
+    for each in (exact, large):
+        if "crashed" in each.said:
+            return f"crashed: {each.said['crashed']}"
     facts = dict.fromkeys([*exact.said, *large.said])
+    if "refused" in facts:
+        facts = {"refused": None}
     differing = [
         f"{fact}: {_short(exact.said.get(fact))} against {_short(large.said.get(fact))}"
         for fact in facts
@@ -38,8 +43,6 @@ def disagreement(trial: Trial) -> str | None:
     ]
     if exact.rows != large.rows:
         differing.append(f"rows: {_short([*(exact.rows - large.rows)])} against {_short([*(large.rows - exact.rows)])}")
-    if "crashed" in exact.said:
-        differing.append(f"both crashed: {exact.said}")
     if not differing and "refused" not in exact.said:
         differing += broken_promises(trial, exact)
     return "; ".join(differing) or None

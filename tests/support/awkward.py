@@ -43,6 +43,7 @@ TEXTS = [
     "Ᏸ", "K", "k", "Å", "å", "ẞ", "ß", "ss", "\u0345", "ι",
 ]  # fmt: skip
 DELIMITERS = [*",,,\t\t;|\x01 :", "§", "🐘", "a", "1", "\x00", "'"]
+EDITS = [*"0123456789..--++eEeE :TtZz\t", "\u00a0", "a", "n", "I", "f", "y", "ß", "İ", "K", "١", "\r", "\x00"]
 STRIPES = [",", "\n", '"', "x", "é", "\r\n", " "]
 
 
@@ -118,6 +119,12 @@ class Drips(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._content.seek(offset, whence)
+
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # the base takes any buffer
         piece = self._content.read(min(len(buffer), self._sizes()))
         buffer[: len(piece)] = piece
@@ -146,7 +153,9 @@ def _keys(random: Random, width: int) -> set[int]:
 
 def _pool(random: Random) -> Callable[[], str | None]:
     """A way to draw cells of one column."""
-    kind = random.choice(["id", "id", "few", "number", "moment", "text", "mixed", "decimal", "same", "huge", "wide"])
+    kind = random.choice(
+        ["id", "id", "few", "number", "moment", "text", "mixed", "near", "decimal", "same", "huge", "wide"]
+    )
     awkward = [*NUMBERS, *LONG_NUMBERS, *MOMENTS, *WORDS, *TEXTS, None]
     odd = random.choice([0.0, 0.01, 0.3])
     counted = iter(range(10**9))
@@ -157,6 +166,7 @@ def _pool(random: Random) -> Callable[[], str | None]:
         "moment": lambda: random.choice(MOMENTS),
         "text": lambda: random.choice([*TEXTS, None]),
         "mixed": lambda: random.choice(awkward),
+        "near": lambda: _edited(random, random.choice(awkward) or ""),
         "decimal": lambda: f"{random.randrange(-2000, 2000) / 100:.2f}",
         "same": lambda: "always the same",
         "huge": lambda: (
@@ -168,6 +178,15 @@ def _pool(random: Random) -> Callable[[], str | None]:
     }
     draw = values[kind]
     return lambda: random.choice(awkward) if random.random() < odd else draw()
+
+
+def _edited(random: Random, text: str) -> str:
+    """Nearly a value of some type."""
+    letters = list(text)
+    for _ in range(random.choice([1, 1, 2, 3])):
+        place = random.randrange(len(letters) + 1)
+        letters[place : place + random.choice([0, 1, 1])] = random.choice([[], [random.choice(EDITS)]])
+    return "".join(letters)
 
 
 def _altered(random: Random, lefts: Sequence[Row], pools: Sequence[Callable[[], str | None]]) -> list[Row]:
