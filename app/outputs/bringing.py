@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
 from threading import Event
 from typing import Protocol
@@ -29,7 +30,10 @@ async def in_thread(open_: Opener, copying: Copying) -> AsyncIterator[CsvFile]:
         asyncio.run_coroutine_threadsafe(_tell(copying, done / total if total else 0.0), loop).result()
 
     context = open_(heard=heard)
-    entering = asyncio.ensure_future(asyncio.to_thread(context.__enter__))
+    # A thread of its own: those that all share may be wanted by `copying`, which it waits for.
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="source")
+    entering = loop.run_in_executor(thread, context.__enter__)
+    thread.shutdown(wait=False)
     try:
         file = await asyncio.shield(entering)
     except asyncio.CancelledError:

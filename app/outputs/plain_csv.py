@@ -176,6 +176,12 @@ class _Joined:
             self._write(part, _read(csv))
 
     def _write(self, part: Part, pieces: Iterator[bytes]) -> None:
+        if not self._alone:
+            pieces = self._without_header(part, pieces)
+        for piece in pieces:
+            self._target.write(piece)
+
+    def _without_header(self, part: Part, pieces: Iterator[bytes]) -> Iterator[bytes]:
         header, rest = _header(pieces, part.name)
         if self._first is None:
             self._first = (part.name, header)
@@ -186,8 +192,7 @@ class _Joined:
             )
         if not self._target.ends_line:
             self._target.write(b"\n")
-        for piece in rest:
-            self._target.write(piece)
+        return rest
 
 
 def _described(path: Path, *, name: str, delimiter: str | None, copied: bool) -> CsvFile:
@@ -259,10 +264,12 @@ def _header(pieces: Iterator[bytes], name: str) -> tuple[bytes, Iterator[bytes]]
 
 def _end_of_record(text: bytes) -> int | None:
     """Where the first line ends that has no quote left open; a doubled quote opens and closes nothing."""
-    end = -1
-    while (end := text.find(b"\n", end + 1)) >= 0:
-        if not text.count(b'"', 0, end) % 2:
-            return end + 1
+    start, quotes = 0, 0
+    while (end := text.find(b"\n", start)) >= 0:
+        quotes += text.count(b'"', start, end)
+        start = end + 1
+        if not quotes % 2:
+            return start
     return None
 
 

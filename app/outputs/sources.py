@@ -1,7 +1,7 @@
 """Where a table to compare may lie, and how it becomes a plain CSV file of this machine.
 
-A path or an s3:// address; one file, or a folder of parts; CSV or Parquet; packed by gzip, bzip2, xz or Zstandard. What
-a file is tell its first bytes, never its name.
+A path or an s3:// address; one file, or a folder of parts; CSV or Parquet; packed by gzip, bzip2, xz or Zstandard. The
+first bytes of a file tell what it is, never its name.
 """
 
 import os

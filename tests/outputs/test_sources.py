@@ -18,7 +18,7 @@ import pytest
 from app.domain.errors import InvalidError, NotFoundError
 from app.outputs.base import StorageError
 from app.outputs.sources import open_source
-from tests.outputs.stored_files import files
+from tests.outputs.stored_files import files, open_files
 
 TEXT = b'id,name\n1,a\n2,""\n3,\n'
 
@@ -200,10 +200,6 @@ def test_the_bytes_that_are_brought_are_told_and_reach_the_size(bring):
 
 class StopError(Exception):
     pass
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd", "parquet"])
