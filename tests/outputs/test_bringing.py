@@ -31,12 +31,17 @@ async def test_the_share_is_told_as_it_grows(opener):
     assert not file.path.exists()
 
 
-async def test_a_waiting_task_that_is_cancelled_leaves_nothing(opener, tmp_path):
+@pytest.mark.parametrize("share", [0.0, 1.0])
+async def test_a_waiting_task_that_is_cancelled_leaves_nothing(opener, tmp_path, share):
+    """At the start, where all is still to be brought, and at the end, where nothing is told any more."""
     begun, held = asyncio.Event(), asyncio.Event()
+    heard = Heard()
 
-    async def copying(_share: float) -> None:
-        begun.set()
-        await held.wait()
+    async def copying(told: float) -> None:
+        await heard(told)
+        if told >= share:
+            begun.set()
+            await held.wait()
 
     async def wait() -> None:
         async with in_thread(opener, copying):
@@ -50,6 +55,7 @@ async def test_a_waiting_task_that_is_cancelled_leaves_nothing(opener, tmp_path)
     held.set()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    assert heard.shares[-1] == share, "nothing more is brought"
     assert files(tmp_path / "scratch") == []
     assert open_files() == opened
 

@@ -161,6 +161,14 @@ def test_parts_whose_headers_differ_are_refused_by_name(tmp_path, bring):
         bring(folder)
 
 
+def test_a_header_may_have_several_lines(tmp_path, bring):
+    folder = tmp_path / "table"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / name).write_bytes(b'id,"na""\nme"\n%b,1\n' % name.encode())
+    assert bring(folder) == b'id,"na""\nme"\na,1\nb,1\n'
+
+
 def test_a_partitioned_folder_is_refused_since_its_files_lack_a_column(tmp_path, bring):
     (tmp_path / "table" / "day=1").mkdir(parents=True)
     (tmp_path / "table" / "day=1" / "part-0").write_bytes(TEXT)
@@ -198,8 +206,8 @@ def test_the_bytes_that_are_brought_are_told_and_reach_the_size(bring):
     assert told[-1] == (len(packed), len(packed))
 
 
-class StopError(Exception):
-    pass
+class StopError(OSError):
+    """As what reads packed files raises where they are damaged."""
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd", "parquet"])
