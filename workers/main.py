@@ -18,6 +18,7 @@ from app.messaging.queue import Handler, QueueWorker, Room, make_worker, queue_o
 from app.services.attempt import AttemptRunner
 from app.services.checks import OutputChecks
 from app.services.comparison import ComparisonService
+from app.services.distributed_comparison import DistributedComparison
 from app.services.execution import ExecutionService
 from app.services.held_work import HeldWork
 from app.services.leases import Lease
@@ -86,6 +87,11 @@ class WorkerProcess:
             ),
             spill_dir=spill_dir,
             memory_limit_bytes=reconciliation.memory_limit,
+            distributed=DistributedComparison.configured(
+                engines=process.engines,
+                outputs=process.outputs,
+                threshold_bytes=reconciliation.distributed_threshold,
+            ),
         )
 
     @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from app.domain.events import Job, JobName
 from app.domain.identity import utc_now
 from app.domain.reconciliation.options import Thresholds
 from app.domain.status import ReconciliationStatus
+from app.engines.base import EngineError
 from app.models import ReconciliationRun, TaskRun
 from app.outputs.base import OutputStore
 from app.outputs.locations import differences_location
@@ -21,6 +23,7 @@ from app.services.comparer import compare_apart
 from app.services.comparison_claims import ComparisonClaims
 from app.services.comparison_process import ComparisonRequest, SideFile
 from app.services.comparison_sides import ComparisonSides, ComparisonStoppedError
+from app.services.distributed_comparison import DistributedComparison
 from app.services.held_work import HeldWork
 from app.services.reconciliations import mapping_of, options_of
 from app.services.staleness import staleness
@@ -53,7 +56,10 @@ class ComparisonFailedError(Exception):
 
 
 class ComparisonService:
-    """`memory_limit_bytes` bounds each comparing process; `spill_dir` is for what does not fit."""
+    """`memory_limit_bytes` bounds each comparing process; `spill_dir` is for what does not fit.
+
+    `distributed` is for what is too large for this machine.
+    """
 
     def __init__(
         self,
@@ -65,6 +71,7 @@ class ComparisonService:
         thresholds: Thresholds,
         spill_dir: Path,
         memory_limit_bytes: int | None = None,
+        distributed: DistributedComparison | None = None,
     ) -> None:
         self._database = database
         self._outputs = outputs
@@ -74,6 +81,7 @@ class ComparisonService:
         self._thresholds = thresholds
         self._spill_dir = spill_dir
         self._memory_limit_bytes = memory_limit_bytes
+        self._distributed = distributed
 
     async def reconcile(self, run_id: UUID) -> None:
         """Claim the run whose turn it is, and carry it to its end; another worker's run is left alone."""
@@ -102,7 +110,7 @@ class ComparisonService:
             return GIVEN_BACK  # for another try
         except ComparisonStoppedError:
             return CANCELLED
-        except (ComparisonFailedError, DomainError) as error:
+        except (ComparisonFailedError, DomainError, EngineError) as error:
             return _failed(str(error.code), error.message)
         except OSError as error:  # of a store that is a folder, or of the machine
             where = f" ({error.filename})" if error.filename else ""
@@ -119,8 +127,12 @@ class ComparisonService:
             left, right = rows[run.left_task_run_id], rows[run.right_task_run_id]
             warnings = await staleness(unit, run, left, right)
         location = f"{differences_location(run.id)}/differences.csv"
-        await asyncio.to_thread(self._spill_dir.mkdir, parents=True, exist_ok=True)
-        document = await self._in_process(run, left, right, location, stop)
+        if self._distributed is not None and await self._distributed.takes(run, left, right):
+            report = partial(self._report, run.id)
+            document = await self._distributed.compare(run, left, right, stop=stop, location=location, report=report)
+        else:
+            await asyncio.to_thread(self._spill_dir.mkdir, parents=True, exist_ok=True)
+            document = await self._in_process(run, left, right, location, stop)
         size = await self._outputs.size(location)
         return _success(document, location, size, warnings)
 

@@ -37,7 +37,8 @@ class AwsEmrSettings(Section):
     """Without both keys, boto3's own chain of credentials is asked (a role, a profile).
 
     `stack_parameter` is what a stack whose cluster is down is updated by; `presto_url`, `presto_catalog` and
-    `presto_schema` say where PRESTO tasks begin, as seen from the cluster's own master node.
+    `presto_schema` say where PRESTO tasks begin, as seen from the cluster's own master node. `python`, 3.11 or later on
+    all nodes, is what the job of large comparisons runs on.
 
     `endpoint_url` is where every call goes in place of AWS itself: another store that speaks S3, or a test's server.
     """
@@ -66,6 +67,11 @@ class AwsEmrSettings(Section):
     presto_url: EndpointUrl = "http://localhost:8889"
     presto_catalog: PrestoName = "hive"
     presto_schema: PrestoName = "default"
+    python: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9_./-]{1,255}$"),
+        Permitted("a program or its path, such as python3.11"),
+    ] = "python3.11"
     step_polling_interval: PollingMs = 30_000
     stack_update_polling_interval: PollingMs = 30_000
     stack_update_check_max_attempt: Annotated[int, Field(ge=1, le=10_000)] = 60

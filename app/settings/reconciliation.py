@@ -12,7 +12,7 @@ _SIZE = Permitted("a size of at least 128MiB, such as 2GB")
 
 
 class ReconciliationSettings(Section):
-    """The thresholds are bytes of the larger output.
+    """The thresholds are bytes of the larger output; above `distributed_threshold` a Spark compares what lies on S3.
 
     `max_processes` is how many outputs a worker process compares at once, each time in a process that takes no more
     memory than `memory_limit`. What does not fit goes to files without names in `spill_directory`, which is beside the

@@ -32,7 +32,7 @@ def bring_job(script_uri: str, folder_uri: str) -> tuple[Path, Path]:
     attempt = Path(tempfile.mkdtemp(dir=Path.cwd()))
     attempt_uri, _, number = folder_uri.rpartition("/")
     job = get(f"{attempt_uri}/job.json")
-    for uri in _jars_in(job.decode()):
+    for uri in _files_in(job.decode()):
         job = job.replace(uri.encode(), str(bring(uri)).encode())
     (attempt / "job.json").write_bytes(job)
     script = Path(tempfile.mkdtemp(dir=Path.cwd())) / script_uri.rpartition("/")[2]
@@ -40,7 +40,7 @@ def bring_job(script_uri: str, folder_uri: str) -> tuple[Path, Path]:
     return script, attempt / number
 
 
-def bring_jars(uris: str) -> list[Path]:
+def bring_all(uris: str) -> list[Path]:
     return [bring(uri) for uri in uris.split(",") if uri]
 
 
@@ -69,5 +69,7 @@ def ask(method: str, uri: str, data: bytes | None = None) -> bytes:
         return body
 
 
-def _jars_in(text: str) -> Iterator[str]:
-    yield from {part for part in text.split('"') if part.startswith("s3://") and part.endswith(".jar")}
+def _files_in(text: str) -> Iterator[str]:
+    """JARs, and outputs that are to be compared."""
+    kinds = (".jar", ".csv", ".parquet")
+    yield from {part for part in text.split('"') if part.startswith("s3://") and part.endswith(kinds)}

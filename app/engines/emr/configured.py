@@ -52,4 +52,5 @@ def emr_engine_over(settings: AwsEmrSettings, *, s3: AwsClients, control: AwsCli
             "catalog": settings.presto_catalog,
             "schema": settings.presto_schema,
         },
+        python=settings.python,
     )

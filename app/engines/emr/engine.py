@@ -25,6 +25,9 @@ from app.engines.base import (
     WorkState,
     WorkUdf,
 )
+from app.engines.comparing.package import package
+from app.engines.comparing.question import Question
+from app.engines.comparing.work import Document, Write
 from app.engines.emr import requests
 from app.engines.emr.attempt import EmrAttempt
 from app.engines.emr.failures import engine_errors, lost
@@ -47,6 +50,7 @@ class EmrEngine:
     """
 
     kind = EngineKind.EMR
+    compares_on = "a step of the EMR cluster"
     types = _TYPES
     capacity: int | None = STEPS_AT_ONCE
 
@@ -61,6 +65,7 @@ class EmrEngine:
         region: str,
         place: Place,
         presto: Mapping[str, str],
+        python: str = "python3.11",
     ) -> None:
         self.name = name
         self._s3 = s3
@@ -70,6 +75,7 @@ class EmrEngine:
         self._region = region
         self._place = place
         self._presto = presto
+        self._python = python
         self._attempts: OrderedDict[str, EmrAttempt] = OrderedDict()
         self._fetched: OrderedDict[str, None] = OrderedDict()
         self._uploaded: dict[str, float] = {}  # when, by the key
@@ -86,6 +92,30 @@ class EmrEngine:
         self._remember(folder, record, cancelled=False)
         return Handle(text=folder.key, durable=True)  # the step gets its ids later, and is found by this as well
 
+    async def begin_comparison(self, question: Question, *, run_id: UUID, playground_id: UUID) -> Handle:
+        folder = self._folder(f"{self._prefix}/{playground_id.hex}/{run_id.hex}/1")
+        with engine_errors():
+            if await folder.record() is None:
+                package_name, package_bytes = await asyncio.to_thread(package)
+                step = requests.comparison_step(
+                    script_uri=await self._upload_script(None),
+                    package_uri=await self._upload(f"{self._prefix}/scripts/{package_name}", package_bytes),
+                    python=self._python,
+                )
+                record = Record()
+                await folder.begin(job={"question": question.to_document()}, step=step, record=record)
+                self._remember(folder, record, cancelled=False)
+        return Handle(text=folder.key, durable=True)
+
+    async def take_comparison(self, handle: Handle, write: Write) -> Document:
+        attempt = await self._succeeded(handle)
+        await write(f"{attempt.outcome['header']}\n".encode())
+        with engine_errors():
+            async for piece in attempt.folder.pieces(attempt.number):
+                await write(piece)
+        result: Document = attempt.outcome["result"]
+        return result
+
     async def poll(self, handle: Handle, *, wait: timedelta) -> Poll:
         poll = await (await self._attempt(handle)).poll(wait)
         return poll if poll.handle is None or poll.handle.text != handle.text else replace(poll, handle=None)
@@ -98,11 +128,7 @@ class EmrEngine:
         await attempt.cancel()
 
     async def fetch(self, handle: Handle, sink: OutputSink) -> None:
-        attempt = await self._attempt(handle)
-        while (await attempt.poll(timedelta(seconds=1))).state is WorkState.RUNNING:
-            pass
-        if attempt.state is not WorkState.SUCCEEDED:
-            raise TerminalEngineError("The work has not succeeded: there is nothing to fetch.", code="NO_OUTPUT")
+        attempt = await self._succeeded(handle)
         with engine_errors():
             await self._deliver(attempt, sink)
         self._attempts.pop(attempt.folder.key, None)
@@ -134,6 +160,15 @@ class EmrEngine:
         await self._s3.close()
         await self._control.close()
 
+    async def _succeeded(self, handle: Handle) -> EmrAttempt:
+        """The attempt at its end. Raises: TerminalEngineError where it has no output."""
+        attempt = await self._attempt(handle)
+        while (await attempt.poll(timedelta(seconds=1))).state is WorkState.RUNNING:
+            pass
+        if attempt.state is not WorkState.SUCCEEDED:
+            raise TerminalEngineError("The work has not succeeded: there is nothing to fetch.", code="NO_OUTPUT")
+        return attempt
+
     async def _attempt(self, handle: Handle) -> EmrAttempt:
         """The attempt, taken up from its folder where another process has begun it. Raises: EngineError."""
         key = handle.text.partition(" ")[0]
@@ -160,7 +195,7 @@ class EmrEngine:
     def _folder(self, key: str) -> AttemptFolder:
         return AttemptFolder(bucket=self._bucket, key=key)
 
-    async def _upload_script(self, type: TaskType) -> str:
+    async def _upload_script(self, type: TaskType | None) -> str:
         name, text = requests.script(type)
         return await self._upload(f"{self._prefix}/scripts/{name}", text)
 

@@ -24,9 +24,9 @@ _SCRIPTS = {
 
 
 @cache
-def script(type: TaskType) -> tuple[str, bytes]:
-    """The script's name, which changes with its text, and the text."""
-    name = _SCRIPTS[type]
+def script(type: TaskType | None) -> tuple[str, bytes]:
+    """The script's name, which changes with its text, and the text; without a type, that of comparisons."""
+    name = "reconcile_step.py" if type is None else _SCRIPTS[type]
     text = (resources.files("app.engines.emr.scripts") / name).read_bytes()
     return f"{hashlib.sha256(text).hexdigest()[:16]}/{name}", text
 
@@ -65,6 +65,17 @@ def step(work: Work, uris: Mapping[str, str], *, script_uri: str, region: str) -
             *("spark-submit", "--deploy-mode", "client", "--conf", "spark.sql.catalogImplementation=hive"),
             *(("--jars", ",".join(jars)) if jars else ()),
             script_uri,
+        ],
+    }
+
+
+def comparison_step(*, script_uri: str, package_uri: str, python: str) -> dict[str, Any]:
+    """The step of a comparison; what is compared, and how, stands in its job alone."""
+    return {
+        "Jar": "command-runner.jar",
+        "Args": [
+            *("spark-submit", "--deploy-mode", "client", "--conf", f"spark.pyspark.python={python}"),
+            *("--py-files", package_uri, script_uri),
         ],
     }
 

@@ -22,8 +22,11 @@ from app.engines.base import (
     Work,
     WorkState,
 )
+from app.engines.comparing.question import Question
+from app.engines.comparing.work import Document, Write
 from app.engines.pyspark.runners import Runners
 from app.engines.pyspark.script import ScriptJob
+from app.engines.spark.comparison import ComparisonJob
 from app.engines.spark.errors import HandleError
 from app.engines.spark.job import SqlJob
 from app.engines.spark.local import Distribution
@@ -51,6 +54,7 @@ class SparkEngine:
     """
 
     kind = EngineKind.DIRECT
+    compares_on = "Spark Connect"
     types = frozenset({TaskType.SPARK_SQL, TaskType.PYSPARK})
 
     def __init__(
@@ -100,6 +104,27 @@ class SparkEngine:
         )
         durable = len(statements) == 1 and self._server.outlives_this_process
         return self._keep(Handle(text=f"spark:{session}" if durable else session, durable=durable), job)
+
+    async def begin_comparison(self, question: Question, *, run_id: UUID, playground_id: UUID) -> Handle:
+        await asyncio.to_thread(self._scratch.mkdir, parents=True, exist_ok=True)
+        job = ComparisonJob(
+            question,
+            run_id=run_id,
+            playground_id=playground_id,
+            folder=self._scratch / uuid4().hex,
+            surroundings=self._surroundings,
+            runners=self._runners,
+        )
+        return self._keep(Handle(text=uuid4().hex, durable=False), job)
+
+    async def take_comparison(self, handle: Handle, write: Write) -> Document:
+        job = await self._job(handle)
+        if not isinstance(job, ComparisonJob):
+            raise TerminalEngineError("This work is no comparison.", code="NO_OUTPUT")
+        await asyncio.wait({job.task})
+        document = await job.take(write)
+        self._jobs.pop(handle.text, None)
+        return document
 
     async def poll(self, handle: Handle, *, wait: timedelta) -> Poll:
         job = await self._job(handle)
