@@ -115,7 +115,8 @@ class ComparisonService:
         except OSError as error:  # of a store that is a folder, or of the machine
             where = f" ({error.filename})" if error.filename else ""
             return _failed(
-                "STORAGE", f"The comparison could not be done: {error.strerror or error}{where}. Then run it again."
+                "STORAGE",
+                f"The comparison could not be done: {error.strerror or error}{where}. Mend that, then run it again.",
             )
         except Exception:  # a fault of ours must end the run, not the worker
             log.exception("comparison.crashed", reconciliation_run_id=run.id.hex)

@@ -1,19 +1,23 @@
 """Whose comparison is next, and what becomes of one that its workers die over."""
 
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
+from app.domain.errors import IllegalStateError
 from app.domain.identity import Viewer, new_id
 from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import ReconciliationOptions
 from app.domain.status import ReconciliationStatus
 from app.models import Reconciliation, ReconciliationEvent, ReconciliationRun
+from app.services import comparison
 from app.services.comparison_claims import MAX_LOSSES, ComparisonClaims
+from app.services.comparison_process import ComparisonRequest
 from app.services.reconciliations import Comparison
-from tests.services.compared import row_of
+from tests.services.compared import ended, row_of
 from tests.support.workbench import Workbench
 
 
@@ -102,3 +106,38 @@ async def test_one_that_a_living_worker_holds_is_left_to_it(bench: Workbench) ->
     assert (await row_of(bench, run_id)).worker_id == hand.id
     await bench.age("reconciliation_run", "started_at", timedelta(days=1), [run_id])
     assert (await bench.sweep()).jobs == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_one_that_waits_is_cancelled_at_once_and_never_begun(bench: Workbench) -> None:
+    (run_id,) = await waiting(bench, bench.viewer, await pair_of_another(bench, bench.viewer), 1)
+    cancelled = await bench.services.reconciliations.cancel(bench.viewer, run_id)
+    assert (cancelled.status, cancelled.started_at) == (ReconciliationStatus.CANCELLED, None)
+    with pytest.raises(IllegalStateError, match="has ended already"):
+        await bench.services.reconciliations.cancel(bench.viewer, run_id)
+    assert await claimed(bench, ComparisonClaims(worker_id=new_id()), run_id) is None
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_every_key_of_the_settings_reaches_the_comparing_process(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[ComparisonRequest] = []
+
+    async def compare_apart(request: ComparisonRequest, **_: object) -> dict[str, object]:
+        asked.append(request)
+        return {"error": {"code": "ENOUGH", "message": "The test has seen it."}}
+
+    monkeypatch.setattr(comparison, "compare_apart", compare_apart)
+    (run_id,) = await waiting(bench, bench.viewer, await pair_of_another(bench, bench.viewer), 1)
+    keys = {
+        "exact_match_threshold": 7, "false_positive_rate": 0.25, "estimated_rows": 9,
+        "memory_limit": 2**30, "spill_directory": tmp_path / "elsewhere",
+    }  # fmt: skip
+    async with bench.worker(reconciliations=keys):
+        assert (await ended(bench, run_id)).error_code == "ENOUGH"
+    (request,) = asked
+    assert request.thresholds.exact_match_bytes == 7
+    assert (request.thresholds.false_positive_rate, request.thresholds.estimated_rows) == (0.25, 9)
+    assert (request.memory_limit_bytes, request.spill_dir) == (2**30, str(tmp_path / "elsewhere"))
+    assert ComparisonRequest.from_line(request.to_line()) == request

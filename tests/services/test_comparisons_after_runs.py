@@ -12,6 +12,8 @@ from app.services.backfills import Range
 from tests.services.compared import ended, following, pair_of
 from tests.support.workbench import Workbench, flush
 
+one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 async def test_each_pair_is_compared_after_each_run_with_the_outputs_of_that_run(bench: Workbench) -> None:
     playground, tasks = await bench.graph({"a": "", "b": "", "c": ""})
@@ -32,6 +34,7 @@ async def test_each_pair_is_compared_after_each_run_with_the_outputs_of_that_run
                 assert row.result["warnings"] == []
 
 
+@one_database
 async def test_a_pair_without_both_outputs_is_left_out_and_the_others_are_not(bench: Workbench) -> None:
     playground, tasks = await bench.graph({"a": "", "b": "", "c": ""})
     bench.cluster.plan("c", failures=[EngineError("no")])
@@ -48,6 +51,7 @@ async def test_a_pair_without_both_outputs_is_left_out_and_the_others_are_not(be
     assert [row.reconciliation_id for row in await following(bench, both)] == [whole.id]
 
 
+@one_database
 async def test_a_resumed_run_compares_what_it_carries_over_and_says_so(bench: Workbench) -> None:
     playground, tasks = await bench.graph({"a": "", "b": ""})
     bench.cluster.plan("b", failures=[EngineError("no")])
@@ -62,6 +66,7 @@ async def test_a_resumed_run_compares_what_it_carries_over_and_says_so(bench: Wo
     assert done.result["warnings"] == ["The left output was made in run 1, and carried over into run 2."]
 
 
+@one_database
 async def test_every_run_of_a_backfill_is_followed(bench: Workbench) -> None:
     playground, tasks = await bench.graph({"a": "", "b": ""})
     await pair_of(bench, playground, tasks["a"], tasks["b"])
@@ -82,6 +87,7 @@ async def test_every_run_of_a_backfill_is_followed(bench: Workbench) -> None:
     assert await bench.scalar("SELECT count(*) FROM reconciliation_run") == 3
 
 
+@one_database
 async def test_nothing_follows_a_run_that_was_cancelled(bench: Workbench) -> None:
     playground, tasks = await bench.graph({"a": "", "b": "", "c": ""})
     bench.cluster.plan("c", until=asyncio.Event())
@@ -95,6 +101,7 @@ async def test_nothing_follows_a_run_that_was_cancelled(bench: Workbench) -> Non
     assert await following(bench, run) == []
 
 
+@one_database
 async def test_a_comparison_that_fails_leaves_its_run_as_it_was(bench: Workbench) -> None:
     playground, tasks = await bench.graph({"a": "", "b": ""})
     await pair_of(bench, playground, tasks["a"], tasks["b"], column="two")

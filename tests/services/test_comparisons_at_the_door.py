@@ -16,6 +16,8 @@ from tests.support.workbench import Workbench
 
 OLD = timedelta(days=9)
 
+one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 async def two_tasks(bench: Workbench) -> tuple[Playground, Task, Task]:
     playground, tasks = await bench.graph({"a": "", "b": ""})
@@ -29,6 +31,7 @@ async def warnings_of(bench: Workbench, run: ReconciliationRun) -> list[str]:
     return warnings
 
 
+@one_database
 async def test_a_column_that_an_output_does_not_have_is_refused_with_its_place(bench: Workbench) -> None:
     playground, left, right = await two_tasks(bench)
     pair = await pair_of(bench, playground, left, right)
@@ -41,6 +44,7 @@ async def test_a_column_that_an_output_does_not_have_is_refused_with_its_place(b
     assert refused.value.path == ("mapping", "1", "left")
 
 
+@one_database
 async def test_outputs_of_others_of_nobody_and_of_failures_are_refused(bench: Workbench) -> None:
     playground, left, right = await two_tasks(bench)
     elsewhere, other, _ = await two_tasks(bench)
@@ -65,6 +69,7 @@ async def test_outputs_of_others_of_nobody_and_of_failures_are_refused(bench: Wo
     assert refused.value.path == ("rightTaskId",)
 
 
+@one_database
 async def test_an_output_that_was_pruned_is_refused_and_one_that_a_comparison_used_says_so(bench: Workbench) -> None:
     playground, left, right = await two_tasks(bench)
     pair = await pair_of(bench, playground, left, right)
@@ -94,6 +99,7 @@ async def test_a_key_gives_its_comparison_again_also_to_those_who_ask_at_once(be
     assert (await launched(bench, pair, idempotency_key="twice")).id != seen[0].id
 
 
+@one_database
 async def test_a_stale_side_is_said_with_what_became_of_its_task_since(bench: Workbench) -> None:
     playground, left, right = await two_tasks(bench)
     pair = await pair_of(bench, playground, left, right)
