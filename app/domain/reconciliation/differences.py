@@ -16,7 +16,7 @@ FLUSH_ROWS = 1000
 class DifferencesTable:
     """Give it to `compare` as the sink; `write` gets UTF-8 text in pieces, and `finish` the rest of it."""
 
-    def __init__(self, *, mapping: Sequence[ColumnMapping], write: Callable[[bytes], object]) -> None:
+    def __init__(self, *, mapping: Sequence[ColumnMapping], write: Callable[[bytes | memoryview], object]) -> None:
         self._write = write
         self._values = [place for place, pair in enumerate(mapping) if not pair.key]
         self._lines: list[str] = []
@@ -46,6 +46,12 @@ class DifferencesTable:
             cells.append(difference.right[place] if difference.right else None)
         self.row_count += 1
         self._add(cells)
+
+    def write_block(self, text: memoryview, rows: int) -> None:
+        """Takes lines that are written already."""
+        self.finish()
+        self.row_count += rows
+        self._write(text)
 
     def finish(self) -> None:
         self._write("".join(self._lines).encode())

@@ -99,7 +99,12 @@ class LargeComparison:
             return False
         self._tally.left_rows, self._tally.right_rows = left.extent.rows, right.extent.rows
         resolver = Resolver(
-            left=left.source, right=right.source, tally=self._tally, pairing=self._pairing, meter=self._meter
+            sources=self._sources,
+            layouts=(left.layout, right.layout),
+            tally=self._tally,
+            pairing=self._pairing,
+            options=left.source.options,
+            meter=self._meter,
         )
         totals = Totals(left=left, right=right, matched=matching, resolver=resolver, tally=self._tally, stack=stack)
         residue_weight = (left.residue.size_bytes + right.residue.size_bytes) * RESOLVE_WEIGHT

@@ -24,7 +24,8 @@ class LargeSide:
         self.source = source
         self.folder = folder
         self.partition_bits = partition_bits
-        self.scanner = SideScanner(source=source, layout=layout_of(source, seeds), meter=meter)
+        self.layout = layout_of(source, seeds)
+        self.scanner = SideScanner(source=source, layout=self.layout, meter=meter)
         self.rows = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits))
         self.keys = self.rows
         if source.keys:
@@ -105,6 +106,7 @@ def layout_of(source: RowSource, seeds: Seeds) -> Layout:
         delimiter=ord(source.side.delimiter),
         slots=slots,
         keys=keys,
+        keyed=bool(source.keys),
         grouping=BY_TEXT if source.grouped_by_text else BY_KEY,
         options=_flags(source.options),
         seeds=seeds,

@@ -8,7 +8,7 @@ names the side and the line, never a guess.
 import codecs
 import io
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -24,7 +24,10 @@ LONGEST_RECORD_BYTES = 16 << 20  # an unclosed quote must not pull the whole fil
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
-    """One table: how to open it (it is read more than once), its size, its delimiter, and its name in messages."""
+    """One table: how to open it, its size, its delimiter (one ASCII character), and its name in messages.
+
+    It is opened more than once, also twice at a time; what is opened can seek.
+    """
 
     open: Callable[[], BinaryIO]
     size_bytes: int
@@ -32,9 +35,9 @@ class Side:
     name: str
 
     def __post_init__(self) -> None:
-        if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
+        if len(self.delimiter) != 1 or not self.delimiter.isascii() or self.delimiter in '"\r\n':
             raise InvalidError(
-                f"{self.name}: the delimiter must be one character other than a quote or a line break, "
+                f"{self.name}: the delimiter must be one ASCII character other than a quote or a line break, "
                 f"not {self.delimiter!r}.",
                 path=("delimiter",),
             )
@@ -204,6 +207,13 @@ def records_of(texts: Sequence[bytes], side: Side) -> Iterator[Cells]:
     part = replace(side, open=lambda: io.BytesIO(content), size_bytes=len(content))
     with Records(part, lambda _: None) as records:
         yield from records
+
+
+def record_of(cells: Mapping[int, str | None], width: int, side: Side) -> bytes:
+    """A record as a side might have it, of these cells by their places; all others are NULL."""
+    texts = (cells.get(place) for place in range(width))
+    written = ("" if text is None else '"' + text.replace('"', '""') + '"' for text in texts)
+    return (side.delimiter.join(written) + "\n").encode()
 
 
 def _count(cells: int) -> str:

@@ -1,51 +1,170 @@
-"""What becomes of the rows without an equal: paired within their group, or left-only and right-only."""
+"""What becomes of the rows without an equal: paired within their group, or left-only and right-only.
+
+Most groups are simple: one row on each side, or rows on one side alone. Kernels settle these, and write their lines of
+the table of differences. The intricate ones go to `exact.Pool`, which knows all rules: keys that stand several times and
+rows that differ in what only Python can tell.
+"""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.reconciliation.block import Block, BlockReader
 from app.domain.reconciliation.exact import Pool
+from app.domain.reconciliation.kernels.records import DIFFERENT, EQUAL, UNSURE, new_work
+from app.domain.reconciliation.kernels.resolving import ALONE, INTRICATE, compare_pairs, join
+from app.domain.reconciliation.kernels.scanning import Layout
+from app.domain.reconciliation.options import ReconciliationOptions
 from app.domain.reconciliation.pairing import Pairing
 from app.domain.reconciliation.progress import Meter
 from app.domain.reconciliation.records import records_of
 from app.domain.reconciliation.residue import Residue
+from app.domain.reconciliation.result import DifferenceKind
 from app.domain.reconciliation.rows import Row, RowSource
 from app.domain.reconciliation.tally import Tally
 
 
 class Resolver:
+    """Threads may resolve different groups."""
+
     def __init__(
-        self, *, left: RowSource, right: RowSource, tally: Tally, pairing: Callable[[], Pairing], meter: Meter
+        self,
+        *,
+        sources: tuple[RowSource, RowSource],
+        layouts: tuple[Layout, Layout],
+        tally: Tally,
+        pairing: Callable[[], Pairing],
+        options: ReconciliationOptions,
+        meter: Meter,
     ) -> None:
-        self._left = left
-        self._right = right
+        self._sources = sources
+        self._layouts = layouts
         self._tally = tally
         self._pairing = pairing
+        self._tolerance = (options.absolute_tolerance, options.relative_tolerance)
         self._meter = meter
+        self._keyed = bool(sources[0].keys)
         self._lock = threading.Lock()
+        self._reader = BlockReader(sources=sources, layouts=layouts, tally=tally)
 
     def resolve(self, left: Residue, right: Residue) -> None:
-        """Whole groups of both sides; threads may resolve different groups."""
+        """Whole groups of both sides."""
         if not len(left.numbers) and not len(right.numbers):
             return
-        totals = {
-            on_left: dict(zip(residue.numbers.tolist(), residue.totals.tolist(), strict=True))
-            for on_left, residue in ((True, left), (False, right))
-        }
+        self._meter.check()
+        sides = (left, right)
+        fates = tuple(np.zeros(len(side.numbers), np.int8) for side in sides)
+        copies = tuple(np.ones(len(side.numbers), np.int64) for side in sides)
+        orders = tuple(np.argsort(side.groups, kind="stable") for side in sides)
+        pairs = np.empty((min(len(left.numbers), len(right.numbers)), 2), np.int64)
+        found = join((left.groups, right.groups), (left.rows, right.rows), orders, fates, copies, pairs)
+        blocks = self._pairs(sides, pairs[:found], fates)
+        for place, kind in enumerate((DifferenceKind.LEFT_ONLY, DifferenceKind.RIGHT_ONLY)):
+            alone = np.flatnonzero(fates[place] == ALONE)
+            blocks.append(_alone(kind, sides[place], place, alone, copies[place][alone], len(self._layouts[0].keys)))
+        for block in blocks:
+            if len(block.counts):
+                self._reader.take(block, self._lock)
+        self._intricate(sides, *(np.flatnonzero(fate == INTRICATE) for fate in fates))
+
+    def _pairs(
+        self, sides: tuple[Residue, Residue], pairs: NDArray[np.int64], fates: tuple[NDArray[np.int8], ...]
+    ) -> list[Block]:
+        """The pairs that differ, and those within the tolerance."""
+        if not len(pairs):
+            return []
+        left, right = sides
+        changed = np.zeros((len(pairs), len(self._layouts[0].keys)), np.bool_)
+        apart = np.full(changed.shape, -1.0)
+        outcomes = np.empty(len(pairs), np.int8)
+        longest = max(int((side.ends - side.starts).max()) for side in sides)
+        work, _room = new_work(changed.shape[1], longest)
+        compare_pairs(
+            pairs,
+            (left.starts, right.starts),
+            (left.ends, right.ends),
+            self._layouts,
+            self._tolerance,
+            work,
+            changed,
+            apart,
+            outcomes,
+        )
+        blocks = []
+        for outcome, kind in ((EQUAL, DifferenceKind.COMMON), (DIFFERENT, DifferenceKind.CHANGED)):
+            which = np.flatnonzero(outcomes == outcome)
+            if kind is DifferenceKind.CHANGED and not self._keyed:
+                for place in range(2):
+                    fates[place][pairs[which, place]] = ALONE  # without keys nothing is changed
+                continue
+            blocks.append(_paired(kind, sides, pairs[which], changed[which], apart[which], keyed=self._keyed))
+        unsure = pairs[outcomes == UNSURE]
+        for place in range(2):
+            fates[place][unsure[:, place]] = INTRICATE
+        return blocks
+
+    def _intricate(self, sides: tuple[Residue, Residue], *places: NDArray[np.int64]) -> None:
+        if not len(places[0]) and not len(places[1]):
+            return
+        totals = tuple(
+            dict(zip(side.numbers[of].tolist(), side.totals[of].tolist(), strict=True))
+            for side, of in zip(sides, places, strict=True)
+        )
 
         def of(number: int, on_left: bool) -> tuple[int, int]:
-            of_left, of_right = totals[on_left][number]
-            return of_left, of_right
+            on_the_left, on_the_right = totals[0 if on_left else 1][number]
+            return on_the_left, on_the_right
 
         with self._lock:
-            pool = Pool(
-                tally=self._tally, pairing=self._pairing(), keyed=bool(self._left.keys), meter=self._meter, totals=of
-            )
-            pool.take_left(_rows(left, self._left))
-            pool.take_right(_rows(right, self._right))
+            pool = Pool(tally=self._tally, pairing=self._pairing(), keyed=self._keyed, meter=self._meter, totals=of)
+            pool.take_left(_rows(sides[0], self._sources[0], places[0].tolist()))
+            pool.take_right(_rows(sides[1], self._sources[1], places[1].tolist()))
             pool.settle()
 
 
-def _rows(residue: Residue, source: RowSource) -> Iterator[Row]:
-    places = range(len(residue.numbers))
-    for number, cells in zip(residue.numbers.tolist(), records_of(residue.records(places), source.side), strict=True):
+def _paired(
+    kind: DifferenceKind,
+    sides: tuple[Residue, Residue],
+    pairs: NDArray[np.int64],
+    changed: NDArray[np.bool_],
+    apart: NDArray[np.float64],
+    *,
+    keyed: bool,
+) -> Block:
+    left, right = sides
+    of_left, of_right = pairs[:, 0], pairs[:, 1]
+    on_right = left.totals[of_left, 1] if keyed else right.totals[of_right, 1]
+    return Block(
+        kind=kind,
+        numbers=(left.numbers[of_left], right.numbers[of_right]),
+        starts=(left.starts[of_left], right.starts[of_right]),
+        ends=(left.ends[of_left], right.ends[of_right]),
+        counts=np.column_stack([np.ones(len(pairs), np.int64), left.totals[of_left, 0], on_right]),
+        changed=changed,
+        apart=apart,
+    )
+
+
+def _alone(
+    kind: DifferenceKind, side: Residue, place: int, alone: NDArray[np.int64], copies: NDArray[np.int64], columns: int
+) -> Block:
+    nothing = np.zeros(len(alone), np.int64)
+    numbers, starts, ends = ([nothing, nothing] for _ in range(3))
+    numbers[place], starts[place], ends[place] = side.numbers[alone], side.starts[alone], side.ends[alone]
+    return Block(
+        kind=kind,
+        numbers=(numbers[0], numbers[1]),
+        starts=(starts[0], starts[1]),
+        ends=(ends[0], ends[1]),
+        counts=np.column_stack([copies, side.totals[alone]]),
+        changed=np.zeros((len(alone), columns), np.bool_),
+        apart=np.empty((0, columns)),
+    )
+
+
+def _rows(residue: Residue, source: RowSource, places: Sequence[int]) -> Iterator[Row]:
+    numbers = residue.numbers[places].tolist() if places else []
+    for number, cells in zip(numbers, records_of(residue.records(places), source.side), strict=True):
         yield source.row(number, cells)

@@ -3,8 +3,9 @@
 import sys
 from bisect import insort
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Protocol, runtime_checkable
 
 from app.domain.reconciliation.cells import Numbers, order_of
 from app.domain.reconciliation.mapping import ColumnMapping
@@ -28,14 +29,21 @@ class Occurrence:
         return unpack(self.written or self.canonical)
 
 
+@runtime_checkable
+class BlockSink(Protocol):
+    """A sink that takes many differences at once, as lines of the table of differences."""
+
+    def write_block(self, text: memoryview, rows: int) -> None: ...
+
+
 @dataclass(order=True, frozen=True, slots=True)
 class _Sample:
     order: tuple[object, ...]
-    difference: RowDifference
+    difference: RowDifference = field(compare=False)  # equal rows may be told one by one
 
 
 class _Samples:
-    """The lowest few by an order that no two entries share."""
+    """The lowest few by an order."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -46,6 +54,10 @@ class _Samples:
         if len(self._lowest) < self._limit:
             return True
         return bool(self._lowest) and first <= self._lowest[-1].order[0]  # type: ignore[operator] # orders of one kind
+
+    def worst(self) -> _Sample | None:
+        """The last one, where there are as many as there may be."""
+        return self._lowest[-1] if self._lowest and len(self._lowest) == self._limit else None
 
     def add(self, order: tuple[object, ...], difference: RowDifference) -> None:
         insort(self._lowest, _Sample(order, difference))
@@ -67,10 +79,12 @@ class Tally:
         self._keys = [place for place, pair in enumerate(mapping) if pair.key]
         # Samples are ordered by the key first: so a reader finds one key's rows together.
         self._order = [*self._keys, *(place for place, pair in enumerate(mapping) if not pair.key)]
-        self._sink = sink
+        self.sink = sink
+        self.sample_limit = sample_limit
         self._samples = {kind: _Samples(sample_limit) for kind in DifferenceKind}
         self._changed = [0] * len(mapping)
         self._greatest: list[Decimal | None] = [None] * len(mapping)
+        self._greatest_float = [-1.0] * len(mapping)  # of what was told by arrays
         self._numbers = Numbers()
 
     def common(self, rows: int, left: Occurrence, right: Occurrence, counts: tuple[int, int]) -> None:
@@ -110,6 +124,53 @@ class Tally:
         )
         self._differ(difference, left, right)
 
+    def add(self, kind: DifferenceKind, rows: int, *, changed: Sequence[int], greatest: Sequence[float]) -> None:
+        """Counts many differences: the changed rows of each column, and how far apart (-1: no numbers)."""
+        self.counts[kind] += rows
+        for place, count in enumerate(changed):
+            self._changed[place] += count
+        for place, apart in enumerate(greatest):
+            self._greatest_float[place] = max(self._greatest_float[place], apart)
+
+    def tell(
+        self,
+        kind: DifferenceKind,
+        rows: int,
+        left: Occurrence | None,
+        right: Occurrence | None,
+        counts: tuple[int, int],
+        places: Sequence[int],
+    ) -> None:
+        """Passes a difference on that is counted already."""
+        self.sink(self._difference(kind, rows, left=left, right=right, counts=counts, places=places))
+
+    def sample(
+        self,
+        kind: DifferenceKind,
+        rows: int,
+        left: Occurrence | None,
+        right: Occurrence | None,
+        counts: tuple[int, int],
+        places: Sequence[int],
+    ) -> None:
+        """Takes a difference that is counted already among the samples, where it belongs there."""
+        self._take_sample(
+            self._difference(kind, rows, left=left, right=right, counts=counts, places=places), left, right
+        )
+
+    def worst_sample(self, kind: DifferenceKind) -> RowDifference | None:
+        """The last of as many samples as are wanted, or None."""
+        worst = self._samples[kind].worst()
+        return None if worst is None else worst.difference
+
+    def last_common_sample(self) -> int:
+        """No row of the left side behind this one can still be among the common samples."""
+        worst = self._samples[DifferenceKind.COMMON].worst()
+        return sys.maxsize if worst is None else int(worst.order[0])  # type: ignore[call-overload] # common rows are ordered by their numbers
+
+    def left_names(self) -> list[str]:
+        return [pair.left for pair in self._mapping]
+
     def columns(self) -> tuple[ColumnDifference, ...]:
         if not self._keys:
             return ()
@@ -118,9 +179,9 @@ class Tally:
                 left=pair.left,
                 right=pair.right,
                 differing_row_count=changed,
-                max_absolute_difference=None if greatest is None else min(float(greatest), sys.float_info.max),
+                max_absolute_difference=self._furthest(place),
             )
-            for pair, changed, greatest in zip(self._mapping, self._changed, self._greatest, strict=True)
+            for place, (pair, changed) in enumerate(zip(self._mapping, self._changed, strict=True))
             if not pair.key
         )
 
@@ -134,7 +195,16 @@ class Tally:
 
     def _differ(self, difference: RowDifference, left: Occurrence | None, right: Occurrence | None) -> None:
         self.counts[difference.kind] += difference.rows
-        self._sink(difference)
+        self.sink(difference)
+        self._take_sample(difference, left, right)
+
+    def _furthest(self, place: int) -> float | None:
+        """Floats that are nearest to exact values: the greatest of them is nearest to the greatest value."""
+        greatest = self._greatest[place]
+        furthest = max(-1.0 if greatest is None else float(greatest), self._greatest_float[place])
+        return None if furthest < 0 else min(furthest, sys.float_info.max)
+
+    def _take_sample(self, difference: RowDifference, left: Occurrence | None, right: Occurrence | None) -> None:
         samples = self._samples[difference.kind]
         cells = [unpack(side.canonical) for side in (left, right) if side is not None]
         if samples.wants(order_of(cells[0][self._order[0]])):

@@ -40,6 +40,7 @@ class Layout(NamedTuple):
     delimiter: int
     slots: NDArray[np.int64]
     keys: NDArray[np.bool_]
+    keyed: bool
     grouping: int
     options: int
     seeds: Seeds

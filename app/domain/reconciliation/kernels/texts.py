@@ -23,6 +23,9 @@ LOWER_F, LOWER_I, LOWER_N, LOWER_T = 102, 105, 110, 116  # of false, inf, nan, t
 NOT_ASCII = 128
 _MOST_EXPONENT_DIGITS = 4
 _LONGEST_WORD = 9
+# Words by their bytes. As uint64: numba compares one with an int as floats, which have no room for eight bytes.
+_TRUE, _FALSE, _NAN = np.uint64(0x74727565), np.uint64(0x66616C7365), np.uint64(0x6E616E)
+_INF, _INFINITY = np.uint64(0x696E66), np.uint64(0x696E66696E697479)
 
 
 class Span(NamedTuple):
@@ -256,8 +259,8 @@ def _of_word(start: Address, end: Address, scratch: Address) -> tuple[int, Addre
         if not UPPER_A <= byte & ~LOWER <= UPPER_Z:
             return IN_PLACE, start, end
         packed = packed << np.uint64(8) | np.uint64(byte | LOWER)
-    infinite = packed == 0x696E66 or packed == 0x696E66696E697479  # inf, infinity
-    if not infinite and (sign or packed not in (0x74727565, 0x66616C7365, 0x6E616E)):  # true, false, nan
+    infinite = packed == _INF or packed == _INFINITY
+    if not infinite and (sign or (packed != _TRUE and packed != _FALSE and packed != _NAN)):
         return IN_PLACE, start, end
     length = 3 if infinite else end - start
     for place in range(length):

@@ -1,0 +1,160 @@
+"""Many differences of one kind at once: counted by arrays, written by a kernel, and only the samples made into objects."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.reconciliation.kernels.memory import PADDING_BYTES, address_of
+from app.domain.reconciliation.kernels.records import new_work
+from app.domain.reconciliation.kernels.resolving import lowest
+from app.domain.reconciliation.kernels.scanning import Layout
+from app.domain.reconciliation.kernels.writing import Names, write_lines
+from app.domain.reconciliation.records import record_of, records_of
+from app.domain.reconciliation.result import DifferenceKind
+from app.domain.reconciliation.rows import RowSource
+from app.domain.reconciliation.scan import bytes_at
+from app.domain.reconciliation.tally import BlockSink, Occurrence, Tally
+
+_NUMBER_BYTES = 80  # of the kind and the three counts of a line, at most
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    """Arrays of one length n: row numbers, and the records' addresses (0 where a side has none), left and right.
+
+    `counts`, of shape (n, 3): equal rows, and how often the key (without keys, the row) stands on the left and on the
+    right. `changed` and `apart`, of shape (n, columns): which cells differ, and how far where both are numbers (else -1).
+    """
+
+    kind: DifferenceKind
+    numbers: tuple[NDArray[np.int64], NDArray[np.int64]]
+    starts: tuple[NDArray[np.int64], NDArray[np.int64]]
+    ends: tuple[NDArray[np.int64], NDArray[np.int64]]
+    counts: NDArray[np.int64]
+    changed: NDArray[np.bool_]
+    apart: NDArray[np.float64]
+
+    def longest(self) -> int:
+        return max(int((ends - starts).max()) for starts, ends in zip(self.starts, self.ends, strict=True))
+
+
+class BlockReader:
+    """Takes blocks into a tally."""
+
+    def __init__(self, *, sources: tuple[RowSource, RowSource], layouts: tuple[Layout, Layout], tally: Tally) -> None:
+        self._sources = sources
+        self._layouts = layouts
+        self._tally = tally
+        keys = list(sources[0].keys)
+        values = [place for place in range(len(sources[0].places)) if place not in keys]
+        self._keys, self._values = np.array(keys, np.int64), np.array(values, np.int64)
+        self._order = np.array([*keys, *values], np.int64)
+        names = [name.encode() for name in tally.left_names()]
+        escaped = [name.replace(b'"', b'""') for name in names]
+        self._name_text = np.frombuffer(b"".join(escaped) + bytes(PADDING_BYTES), np.uint8)
+        self._names = Names(
+            text=address_of(self._name_text),
+            ends=np.cumsum([len(name) for name in escaped]),
+            quoted=np.array([name != name.strip() or any(mark in name for mark in b',"\n\r') for name in names]),
+        )
+
+    def take(self, block: Block, lock: threading.Lock) -> None:
+        """What takes long is done outside of the lock."""
+        if block.kind is DifferenceKind.COMMON:
+            with lock:
+                self._take_common(block)
+            return
+        text = self._lines(block) if isinstance(self._tally.sink, BlockSink) else None
+        with lock:
+            worst = self._worst(block)
+        chosen = self._lowest(block, worst)
+        with lock:
+            rows = int(block.counts[:, 0].sum())
+            changed = block.changed.sum(axis=0).tolist()
+            greatest = block.apart.max(axis=0).tolist() if len(block.apart) else []
+            self._tally.add(block.kind, rows, changed=changed, greatest=greatest)
+            for place in chosen:
+                self._tally.sample(block.kind, *self._difference(block, place))
+            if text is not None and isinstance(self._tally.sink, BlockSink):
+                self._tally.sink.write_block(text, len(block.counts))
+            else:
+                for place in range(len(block.counts)):
+                    self._tally.tell(block.kind, *self._difference(block, place))
+
+    def _take_common(self, block: Block) -> None:
+        """Pairs within the tolerance; of their samples those that come first on the left."""
+        first = np.argsort(block.numbers[0], kind="stable")[: self._tally.sample_limit]
+        first = first[block.numbers[0][first] <= self._tally.last_common_sample()]
+        self._tally.add_common(len(block.counts) - len(first))
+        for place in first.tolist():
+            rows, left, right, counts, _ = self._difference(block, place)
+            if left is not None and right is not None:
+                self._tally.common(rows, left, right, counts)
+
+    def _difference(
+        self, block: Block, place: int
+    ) -> tuple[int, Occurrence | None, Occurrence | None, tuple[int, int], list[int]]:
+        rows, on_left, on_right = block.counts[place].tolist()
+        occurrences = []
+        for side, source in enumerate(self._sources):
+            start, end = int(block.starts[side][place]), int(block.ends[side][place])
+            occurrence = None
+            if start:
+                number = int(block.numbers[side][place])
+                cells = next(iter(records_of([bytes_at(start, end)], source.side)))
+                _, _, canonical, written = source.row(number, cells)
+                occurrence = Occurrence(number, canonical, written)
+            occurrences.append(occurrence)
+        changed = np.flatnonzero(block.changed[place]).tolist()
+        return rows, occurrences[0], occurrences[1], (on_left, on_right), changed
+
+    def _worst(self, block: Block) -> bytes:
+        """The last sample of this kind as a record, where there are as many as wanted; else nothing."""
+        worst = self._tally.worst_sample(block.kind)
+        if worst is None:
+            return b""
+        side = 1 if worst.left is None else 0
+        cells = worst.left if worst.left is not None else worst.right or ()
+        source = self._sources[side]
+        return record_of(dict(zip(source.places, cells, strict=True)), len(source.header), source.side)
+
+    def _lowest(self, block: Block, worst: bytes) -> Iterable[int]:
+        """The records that may be among the samples."""
+        side = 1 if block.kind is DifferenceKind.RIGHT_ONLY else 0
+        bound = np.frombuffer(worst + bytes(PADDING_BYTES), np.uint8)
+        start = address_of(bound) if worst else 0
+        work, _room = new_work(len(self._order), max(block.longest(), len(worst)))
+        held, unsure = lowest(
+            block.starts[side],
+            block.ends[side],
+            self._layouts[side],
+            self._order,
+            (start, start + len(worst)),
+            self._tally.sample_limit,
+            work,
+        )
+        return [*held.tolist(), *unsure.tolist()]
+
+    def _lines(self, block: Block) -> memoryview:
+        lengths = sum(int((ends - starts).sum()) for starts, ends in zip(block.starts, block.ends, strict=True))
+        a_line = _NUMBER_BYTES + 8 * len(self._order) + int(self._names.ends[-1]) + len(self._order)
+        target = np.empty(2 * lengths + a_line * len(block.counts), np.uint8)
+        kind = np.frombuffer(block.kind.value.encode(), np.uint8)
+        start = address_of(kind)
+        work, _room = new_work(len(self._order), block.longest())
+        end = write_lines(
+            (start, start + len(kind)),
+            (block.starts[0], block.ends[0], block.starts[1], block.ends[1]),
+            self._layouts,
+            block.counts,
+            block.changed,
+            self._names,
+            self._keys,
+            self._values,
+            work,
+            address_of(target),
+        )
+        return target[: end - address_of(target)].data

@@ -1,0 +1,207 @@
+"""Looking into records: the texts of their mapped cells, whether two cells are equal, and which of two comes first."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from app.domain.reconciliation.kernels.memory import PADDING_BYTES, Address, address_of, byte_at
+from app.domain.reconciliation.kernels.scanning import Layout, next_cell, unquote
+from app.domain.reconciliation.kernels.texts import (
+    MINUS,
+    NINE,
+    NULL,
+    POINT,
+    UNDECIDED,
+    ZERO,
+    Span,
+    canonical,
+    is_number,
+)
+
+EQUAL, DIFFERENT, NEAR, UNSURE = 0, 1, 2, 3  # unsure: Python has to look
+_MOST_DIGITS = 18  # that an int64 holds
+_EXACT_FLOAT = 1 << 53
+_MOST_SCALE = 22  # powers of ten up to this are exact floats
+_MARGIN = 1e-12  # beyond what floats may round on the way
+_TENS = 10.0 ** np.arange(_MOST_SCALE + 1)
+_SIDES = 2
+
+
+class Work(NamedTuple):
+    """Room to look into one record of each side: cells' starts (0: NULL) and ends, and texts set aside."""
+
+    firsts: NDArray[np.int64]
+    lasts: NDArray[np.int64]
+    doubled: NDArray[np.bool_]
+    texts: NDArray[np.int64]
+    scratch: NDArray[np.int64]
+
+
+def new_work(columns: int, longest: int) -> tuple[Work, NDArray[np.uint8]]:
+    """For records of up to `longest` bytes; what comes second has to be kept as long as the first is used."""
+    room = np.empty((2 * _SIDES, longest + PADDING_BYTES), np.uint8)
+    work = Work(
+        firsts=np.zeros((_SIDES, columns), np.int64),
+        lasts=np.zeros((_SIDES, columns), np.int64),
+        doubled=np.zeros((_SIDES, columns), np.bool_),
+        texts=np.array([address_of(room[0]), address_of(room[1])]),
+        scratch=np.array([address_of(room[2]), address_of(room[3])]),
+    )
+    return work, room
+
+
+@njit(nogil=True, cache=True)
+def split(start: Address, end: Address, layout: Layout, work: Work, side: int) -> None:
+    """Finds the mapped cells of a whole record."""
+    address = start
+    for column in range(len(layout.slots)):
+        cell = next_cell(address, end, layout.delimiter)
+        slot = layout.slots[column]
+        if slot >= 0:
+            null = not cell.quoted and cell.start == cell.end
+            work.firsts[side, slot] = 0 if null else cell.start
+            work.lasts[side, slot] = cell.end
+            work.doubled[side, slot] = cell.doubled
+        address = cell.after + 1
+
+
+@njit(nogil=True, cache=True)
+def written(work: Work, side: int, slot: int) -> tuple[Address, Address]:
+    """A cell's text as it is written, without quotes; 0 where it is NULL. Good until the next call for that side."""
+    first, last = work.firsts[side, slot], work.lasts[side, slot]
+    if first and work.doubled[side, slot]:
+        return work.texts[side], unquote(first, last, work.texts[side])
+    return first, last
+
+
+@njit(nogil=True, cache=True)
+def canonical_cell(work: Work, side: int, slot: int, options: int) -> Span:
+    """A cell's canonical text. Good until the next call for that side."""
+    first, last = written(work, side, slot)
+    if not first:
+        return Span(NULL, first, first)
+    return canonical(first, last, work.scratch[side], options)
+
+
+@njit(nogil=True, cache=True)
+def same_bytes(first: Address, last: Address, other_first: Address, other_last: Address) -> bool:
+    if last - first != other_last - other_first:
+        return False
+    for offset in range(last - first):
+        if byte_at(first + offset) != byte_at(other_first + offset):
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True)
+def decimal_of(first: Address, last: Address) -> tuple[bool, int, int]:
+    """A canonical number as an integer and the digits behind its point; False where it is too long for that."""
+    value = digits = scale = 0
+    negative = byte_at(first) == MINUS
+    behind = False
+    for place in range(first + 1 if negative else first, last):
+        byte = byte_at(place)
+        if byte == POINT:
+            behind = True
+        elif ZERO <= byte <= NINE:
+            value = value * 10 + byte - ZERO
+            digits += 1
+            scale += behind
+        else:
+            return False, 0, 0
+        if digits > _MOST_DIGITS:
+            return False, 0, 0
+    return True, (-value if negative else value), scale
+
+
+@njit(nogil=True, cache=True)
+def compare_cells(work: Work, slot: int, options: int, absolute: float, relative: float) -> tuple[int, float]:
+    """How a cell of the left record and its counterpart are related, and how far apart two numbers are (else -1)."""
+    first, last = work.firsts[0, slot], work.lasts[0, slot]
+    other_first, other_last = work.firsts[1, slot], work.lasts[1, slot]
+    if not first and not other_first:
+        return EQUAL, -1.0
+    if first and other_first and not work.doubled[0, slot] and not work.doubled[1, slot]:
+        if same_bytes(first, last, other_first, other_last):
+            return EQUAL, -1.0
+    left, right = canonical_cell(work, 0, slot, options), canonical_cell(work, 1, slot, options)
+    if left.where == UNDECIDED or right.where == UNDECIDED:
+        return UNSURE, -1.0
+    if left.where == NULL or right.where == NULL:
+        return (EQUAL if left.where == right.where else DIFFERENT), -1.0
+    if same_bytes(left.start, left.end, right.start, right.end):
+        return EQUAL, -1.0
+    if not is_number(left.start, left.end) or not is_number(right.start, right.end):
+        return DIFFERENT, -1.0
+    return _compare_numbers(left, right, absolute, relative)
+
+
+@njit(nogil=True, cache=True)
+def _compare_numbers(left: Span, right: Span, absolute: float, relative: float) -> tuple[int, float]:
+    """Two different numbers; their distance is the float nearest to the exact one, or it is unsure."""
+    known, value, scale = decimal_of(left.start, left.end)
+    other_known, other_value, other_scale = decimal_of(right.start, right.end)
+    if not known or not other_known:
+        return UNSURE, -1.0
+    largest = max(abs(value) / _TENS[scale], abs(other_value) / _TENS[other_scale])
+    while scale < other_scale:
+        if abs(value) >= _EXACT_FLOAT:
+            return UNSURE, -1.0
+        value, scale = value * 10, scale + 1
+    while other_scale < scale:
+        if abs(other_value) >= _EXACT_FLOAT:
+            return UNSURE, -1.0
+        other_value, other_scale = other_value * 10, other_scale + 1
+    between = abs(value - other_value)
+    if between >= _EXACT_FLOAT:
+        return UNSURE, -1.0
+    apart = between / _TENS[scale]
+    allowed = max(absolute, relative * largest)
+    if allowed == 0.0 or apart > allowed * (1 + _MARGIN):
+        return DIFFERENT, apart
+    if apart < allowed * (1 - _MARGIN):
+        return NEAR, apart
+    return UNSURE, apart
+
+
+@njit(nogil=True, cache=True)
+def order(work: Work, places: NDArray[np.int64], options: int) -> tuple[int, bool]:
+    """Whether the first record (side 0) comes before (-1) or behind (1) the second, by these cells; whether that is sure.
+
+    NULL, then numbers by value, then all else by its bytes, which is by code points.
+    """
+    for slot in places:
+        left, right = canonical_cell(work, 0, slot, options), canonical_cell(work, 1, slot, options)
+        if left.where == UNDECIDED or right.where == UNDECIDED:
+            return 0, False
+        if left.where == NULL or right.where == NULL:
+            if left.where != right.where:
+                return (-1 if left.where == NULL else 1), True
+            continue
+        if same_bytes(left.start, left.end, right.start, right.end):
+            continue
+        number, other_number = is_number(left.start, left.end), is_number(right.start, right.end)
+        if number != other_number:
+            return (-1 if number else 1), True
+        if not number:
+            return _order_of_bytes(left, right), True
+        known, value, scale = decimal_of(left.start, left.end)
+        other_known, other_value, other_scale = decimal_of(right.start, right.end)
+        if not known or not other_known:
+            return 0, False
+        float_value, other_float = value / _TENS[scale], other_value / _TENS[other_scale]
+        if float_value == other_float:
+            return 0, False  # they differ by less than a float can tell
+        return (-1 if float_value < other_float else 1), True
+    return 0, True
+
+
+@njit(nogil=True, cache=True)
+def _order_of_bytes(left: Span, right: Span) -> int:
+    for offset in range(min(left.end - left.start, right.end - right.start)):
+        byte, other = byte_at(left.start + offset), byte_at(right.start + offset)
+        if byte != other:
+            return -1 if byte < other else 1
+    return -1 if left.end - left.start < right.end - right.start else 1

@@ -1,0 +1,172 @@
+"""Resolving what is left over: who stands alone in its group, which pairs differ and where, and the lowest few of many."""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from app.domain.reconciliation.kernels.records import (
+    DIFFERENT,
+    EQUAL,
+    NEAR,
+    UNSURE,
+    Work,
+    compare_cells,
+    order,
+    split,
+)
+from app.domain.reconciliation.kernels.scanning import Layout
+
+_MOST_COMPARED = 8
+
+# What becomes of a record: it is in a pair, alone on its side, one of others that are, or for Python to look at.
+PAIRED, ALONE, REPEATED, INTRICATE = 0, 1, 2, 3
+
+
+@njit(nogil=True, cache=True)
+def _run_end(groups: NDArray[np.uint64], order: NDArray[np.int64], start: int) -> int:
+    end = start + 1
+    while end < len(order) and groups[order[end]] == groups[order[start]]:
+        end += 1
+    return end
+
+
+@njit(nogil=True, cache=True)
+def _settle_one_side(
+    rows: NDArray[np.uint64], run: NDArray[np.int64], fates: NDArray[np.int8], copies: NDArray[np.int64]
+) -> None:
+    """A group without a counterpart: equal records are one with copies; many different ones are for Python."""
+    equal, different = True, len(run) <= _MOST_COMPARED
+    for index in range(1, len(run)):
+        equal &= rows[run[index]] == rows[run[0]]
+    if not equal and different:
+        for index in range(len(run)):
+            for other in range(index):
+                different &= rows[run[index]] != rows[run[other]]
+    for index in range(len(run)):
+        place = run[index]
+        if equal:
+            fates[place] = ALONE if index == 0 else REPEATED
+            copies[place] = len(run) if index == 0 else 0
+        else:
+            fates[place] = ALONE if different else INTRICATE
+            copies[place] = 1
+
+
+@njit(nogil=True, cache=True)
+def join(
+    groups: tuple[NDArray[np.uint64], NDArray[np.uint64]],
+    rows: tuple[NDArray[np.uint64], NDArray[np.uint64]],
+    orders: tuple[NDArray[np.int64], NDArray[np.int64]],
+    fates: tuple[NDArray[np.int8], NDArray[np.int8]],
+    copies: tuple[NDArray[np.int64], NDArray[np.int64]],
+    pairs: NDArray[np.int64],
+) -> int:
+    """Settles the fate of each record by its group, on both sides in the order of groups; gives how many pairs."""
+    found = left = right = 0
+    while left < len(orders[0]) or right < len(orders[1]):
+        only_left = right == len(orders[1])
+        only_right = left == len(orders[0])
+        if not only_left and not only_right:
+            one, other = groups[0][orders[0][left]], groups[1][orders[1][right]]
+            only_left, only_right = one < other, other < one
+        if only_left:
+            end = _run_end(groups[0], orders[0], left)
+            _settle_one_side(rows[0], orders[0][left:end], fates[0], copies[0])
+            left = end
+        elif only_right:
+            end = _run_end(groups[1], orders[1], right)
+            _settle_one_side(rows[1], orders[1][right:end], fates[1], copies[1])
+            right = end
+        else:
+            end, other_end = _run_end(groups[0], orders[0], left), _run_end(groups[1], orders[1], right)
+            single = end - left == 1 and other_end - right == 1
+            if single:
+                pairs[found, 0], pairs[found, 1] = orders[0][left], orders[1][right]
+                found += 1
+            for place in orders[0][left:end]:
+                fates[0][place] = PAIRED if single else INTRICATE
+            for place in orders[1][right:other_end]:
+                fates[1][place] = PAIRED if single else INTRICATE
+            left, right = end, other_end
+    return found
+
+
+@njit(nogil=True, cache=True)
+def compare_pairs(
+    pairs: NDArray[np.int64],
+    starts: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ends: tuple[NDArray[np.int64], NDArray[np.int64]],
+    layouts: tuple[Layout, Layout],
+    tolerance: tuple[float, float],
+    work: Work,
+    changed: NDArray[np.bool_],
+    apart: NDArray[np.float64],
+    outcomes: NDArray[np.int8],
+) -> None:
+    """For each pair EQUAL (within the tolerance), DIFFERENT or UNSURE; for each of its cells whether and how far."""
+    left_layout, right_layout = layouts
+    for pair in range(len(pairs)):
+        left, right = pairs[pair]
+        split(starts[0][left], ends[0][left], left_layout, work, 0)
+        split(starts[1][right], ends[1][right], right_layout, work, 1)
+        outcome = EQUAL
+        for slot in range(changed.shape[1]):
+            related, distance = compare_cells(work, slot, left_layout.options, tolerance[0], tolerance[1])
+            if related == EQUAL:
+                continue
+            if related == UNSURE or (left_layout.keyed and left_layout.keys[slot]):
+                outcome = UNSURE
+                break
+            if related != NEAR:
+                outcome = DIFFERENT
+                changed[pair, slot] = True
+                apart[pair, slot] = distance
+        outcomes[pair] = outcome
+
+
+@njit(nogil=True, cache=True)
+def lowest(
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    layout: Layout,
+    places: NDArray[np.int64],
+    worst: tuple[int, int],
+    limit: int,
+    work: Work,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Up to `limit` records that come first by these cells, and before the record `worst` (0: there is none).
+
+    What comes second are records whose order is not sure.
+    """
+    held = np.empty(limit + 1, np.int64)
+    unsure = np.empty(len(starts), np.int64)
+    count = doubtful = 0
+    for index in range(len(starts)):
+        bound_start, bound_end = worst
+        if count == limit:
+            if not limit:
+                break
+            bound_start, bound_end = starts[held[count - 1]], ends[held[count - 1]]
+        split(starts[index], ends[index], layout, work, 0)
+        sure = True
+        if bound_start:
+            split(bound_start, bound_end, layout, work, 1)
+            where, sure = order(work, places, layout.options)
+            if sure and where >= 0:
+                continue
+        place = count
+        while sure and place > 0:
+            split(starts[held[place - 1]], ends[held[place - 1]], layout, work, 1)
+            where, sure = order(work, places, layout.options)
+            if where >= 0:
+                break
+            place -= 1
+        if not sure:
+            unsure[doubtful] = index
+            doubtful += 1
+            continue
+        for moved in range(min(count, limit - 1), place, -1):
+            held[moved] = held[moved - 1]
+        held[place] = index
+        count = min(count + 1, limit)
+    return held[:count], unsure[:doubtful]

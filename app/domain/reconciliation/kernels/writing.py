@@ -1,0 +1,154 @@
+"""Writing differing records as lines of the table of differences, in the form of `differences`."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from app.domain.reconciliation.kernels.memory import Address, byte_at, put_byte
+from app.domain.reconciliation.kernels.records import Work, split, written
+from app.domain.reconciliation.kernels.scanning import QUOTE, Layout
+from app.domain.reconciliation.kernels.texts import (
+    BLANK,
+    CARRIAGE_RETURN,
+    FIRST_SEPARATOR,
+    NEWLINE,
+    NOT_ASCII,
+    TAB,
+    ZERO,
+)
+
+COMMA, SEMICOLON = 44, 59
+
+
+class Names(NamedTuple):
+    """The left columns' names, one behind the other with their quotes doubled, and which of them want to be quoted."""
+
+    text: Address
+    ends: NDArray[np.int64]
+    quoted: NDArray[np.bool_]
+
+
+@njit(nogil=True, cache=True)
+def _put_number(target: Address, number: int) -> Address:
+    divisor = 1
+    while number // divisor >= 10:
+        divisor *= 10
+    while divisor:
+        put_byte(target, ZERO + number // divisor % 10)
+        target += 1
+        divisor //= 10
+    return target
+
+
+@njit(nogil=True, cache=True)
+def _put_span(target: Address, first: Address, last: Address) -> Address:
+    for place in range(first, last):
+        put_byte(target, byte_at(place))
+        target += 1
+    return target
+
+
+@njit(nogil=True, cache=True)
+def _is_edge(byte: int) -> bool:
+    """A blank, or what may belong to one."""
+    return TAB <= byte <= CARRIAGE_RETURN or FIRST_SEPARATOR <= byte <= BLANK or byte >= NOT_ASCII
+
+
+@njit(nogil=True, cache=True)
+def _put_cell(target: Address, first: Address, last: Address) -> Address:
+    """Nothing for NULL, quoted where it is empty, has blanks at an edge, or marks of the table."""
+    if not first:
+        return target
+    quoted = first == last or _is_edge(byte_at(first)) or _is_edge(byte_at(last - 1))
+    for place in range(first, last):
+        byte = byte_at(place)
+        quoted |= byte == COMMA or byte == QUOTE or byte == NEWLINE or byte == CARRIAGE_RETURN
+    if not quoted:
+        return _put_span(target, first, last)
+    put_byte(target, QUOTE)
+    target += 1
+    for place in range(first, last):
+        byte = byte_at(place)
+        if byte == QUOTE:
+            put_byte(target, QUOTE)
+            target += 1
+        put_byte(target, byte)
+        target += 1
+    put_byte(target, QUOTE)
+    return target + 1
+
+
+@njit(nogil=True, cache=True)
+def _put_names(target: Address, names: Names, changed: NDArray[np.bool_]) -> Address:
+    quoted = False
+    for slot in range(len(changed)):
+        quoted |= changed[slot] and names.quoted[slot]
+    if quoted:
+        put_byte(target, QUOTE)
+        target += 1
+    first = True
+    for slot in range(len(changed)):
+        if changed[slot]:
+            if not first:
+                put_byte(target, SEMICOLON)
+                target += 1
+            first = False
+            start = names.ends[slot - 1] if slot else 0
+            target = _put_span(target, names.text + start, names.text + names.ends[slot])
+    if quoted:
+        put_byte(target, QUOTE)
+        target += 1
+    return target
+
+
+@njit(nogil=True, cache=True)
+def write_lines(
+    kind: tuple[Address, Address],
+    records: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    layouts: tuple[Layout, Layout],
+    counts: NDArray[np.int64],
+    changed: NDArray[np.bool_],
+    names: Names,
+    keys: NDArray[np.int64],
+    values: NDArray[np.int64],
+    work: Work,
+    target: Address,
+) -> Address:
+    """A line each; `records` are left starts and ends, right starts and ends (0: there is none).
+
+    `counts`: copies, and how often the key stands on the left and on the right. Gives the end of what was written.
+    """
+    left_starts, left_ends, right_starts, right_ends = records
+    left_layout, right_layout = layouts
+    for index in range(len(left_starts)):
+        has_left, has_right = left_starts[index] != 0, right_starts[index] != 0
+        if has_left:
+            split(left_starts[index], left_ends[index], left_layout, work, 0)
+        if has_right:
+            split(right_starts[index], right_ends[index], right_layout, work, 1)
+        target = _put_span(target, kind[0], kind[1])
+        for place in range(3):
+            put_byte(target, COMMA)
+            target = _put_number(target + 1, counts[index, place])
+        put_byte(target, COMMA)
+        target = _put_names(target + 1, names, changed[index])
+        for slot in keys:
+            put_byte(target, COMMA)
+            first, last = written(work, 0 if has_left else 1, slot)
+            target = _put_cell(target + 1, first, last)
+        for slot in values:
+            put_byte(target, COMMA)
+            target += 1
+            if has_left:
+                first, last = written(work, 0, slot)
+                target = _put_cell(target, first, last)
+            put_byte(target, COMMA)
+            target += 1
+            if has_right:
+                first, last = written(work, 1, slot)
+                target = _put_cell(target, first, last)
+        put_byte(target, NEWLINE)
+        target += 1
+    return target
