@@ -1,4 +1,4 @@
-"""Many differences of one kind at once: counted by arrays, written by a kernel, and only the samples made into objects."""
+"""Many differences of one kind at once: counted by arrays, written by a kernel; the samples alone become objects."""
 
 import threading
 from collections.abc import Iterable
@@ -26,7 +26,8 @@ class Block:
     """Arrays of one length n: row numbers, and the records' addresses (0 where a side has none), left and right.
 
     `counts`, of shape (n, 3): equal rows, and how often the key (without keys, the row) stands on the left and on the
-    right. `changed` and `apart`, of shape (n, columns): which cells differ, and how far where both are numbers (else -1).
+    right. `changed` and `apart`, of shape (n, columns): which cells differ, and how far where both are numbers (else
+    -1).
     """
 
     kind: DifferenceKind

@@ -1,8 +1,8 @@
 """What becomes of the rows without an equal: paired within their group, or left-only and right-only.
 
 Most groups are simple: one row on each side, or rows on one side alone. Kernels settle these, and write their lines of
-the table of differences. The intricate ones go to `exact.Pool`, which knows all rules: keys that stand several times and
-rows that differ in what only Python can tell.
+the table of differences. The intricate ones go to `exact.Pool`, which knows all rules: keys that stand several times,
+and rows that differ in what only Python can tell.
 """
 
 import threading
@@ -55,9 +55,9 @@ class Resolver:
             return
         self._meter.check()
         sides = (left, right)
-        fates = tuple(np.zeros(len(side.numbers), np.int8) for side in sides)
-        copies = tuple(np.ones(len(side.numbers), np.int64) for side in sides)
-        orders = tuple(np.argsort(side.groups, kind="stable") for side in sides)
+        fates = (np.zeros(len(left.numbers), np.int8), np.zeros(len(right.numbers), np.int8))
+        copies = (np.ones(len(left.numbers), np.int64), np.ones(len(right.numbers), np.int64))
+        orders = (_order_of(left.groups), _order_of(right.groups))
         pairs = np.empty((min(len(left.numbers), len(right.numbers)), 2), np.int64)
         found = join((left.groups, right.groups), (left.rows, right.rows), orders, fates, copies, pairs)
         blocks = self._pairs(sides, pairs[:found], fates)
@@ -122,6 +122,11 @@ class Resolver:
             pool.take_left(_rows(sides[0], self._sources[0], places[0].tolist()))
             pool.take_right(_rows(sides[1], self._sources[1], places[1].tolist()))
             pool.settle()
+
+
+def _order_of(groups: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """By group, and within a group by number."""
+    return np.argsort(groups, kind="stable").astype(np.int64, copy=False)
 
 
 def _paired(

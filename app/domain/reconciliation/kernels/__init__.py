@@ -20,4 +20,4 @@ def _cache_folder() -> Path:
     return Path(base).expanduser() / f"kernels-{digest}"
 
 
-numba.config.CACHE_DIR = str(_cache_folder())
+numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined] # numba makes its attributes at run time

@@ -123,9 +123,9 @@ def compare_cells(work: Work, slot: int, options: int, absolute: float, relative
     other_first, other_last = work.firsts[1, slot], work.lasts[1, slot]
     if not first and not other_first:
         return EQUAL, -1.0
-    if first and other_first and not work.doubled[0, slot] and not work.doubled[1, slot]:
-        if same_bytes(first, last, other_first, other_last):
-            return EQUAL, -1.0
+    as_written = first and other_first and not work.doubled[0, slot] and not work.doubled[1, slot]
+    if as_written and same_bytes(first, last, other_first, other_last):
+        return EQUAL, -1.0
     left, right = canonical_cell(work, 0, slot, options), canonical_cell(work, 1, slot, options)
     if left.where == UNDECIDED or right.where == UNDECIDED:
         return UNSURE, -1.0
@@ -168,7 +168,7 @@ def _compare_numbers(left: Span, right: Span, absolute: float, relative: float) 
 
 @njit(nogil=True, cache=True)
 def order(work: Work, places: NDArray[np.int64], options: int) -> tuple[int, bool]:
-    """Whether the first record (side 0) comes before (-1) or behind (1) the second, by these cells; whether that is sure.
+    """Whether the first record (side 0) comes before (-1) or behind (1) the second by these cells; whether that is sure.
 
     NULL, then numbers by value, then all else by its bytes, which is by code points.
     """

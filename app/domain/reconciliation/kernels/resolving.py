@@ -1,4 +1,4 @@
-"""Resolving what is left over: who stands alone in its group, which pairs differ and where, and the lowest few of many."""
+"""Resolving what is left over: who stands alone in its group, which pairs differ and where, the lowest few of many."""
 
 import numpy as np
 from numba import njit
