@@ -41,7 +41,7 @@ def reconcile(
     left: Annotated[
         str,
         typer.Argument(
-            help="A table: CSV with a header or Parquet, packed or not; a file, a folder of parts, or s3://bucket/key.",
+            help="CSV or Parquet, packed or not: a file, -, a folder of parts, or s3://bucket/key.",
             show_default=False,
         ),
     ],

@@ -4,12 +4,14 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from app.domain.errors import UnavailableError
 from app.domain.reconciliation.result import ReconciliationResult
 from app.domain.reconciliation.summary import summary
 from app.reconcile.sources import Show
@@ -40,26 +42,34 @@ def progress_bar(*, quiet: bool) -> Iterator[Show]:
 
 def print_summary(result: ReconciliationResult, *, samples: int, heading: str, footing: list[str]) -> None:
     """In words, with colours where the terminal has them; a long line is left to the terminal to wrap."""
-    console = Console(highlight=False)
+    rendered = StringIO()  # rich itself would end the process where nobody reads
+    console = Console(file=rendered, highlight=False, force_terminal=bool(sys.stdout and sys.stdout.isatty()))
     told = Text("\n\n".join([summary(result, samples=samples), *footing]))
     for pattern, style in _STYLES:
         told.highlight_regex(pattern, style)
     verdict_end = told.plain.find("\n")
     told.stylize("bold green" if result.matched else "bold red", 0, verdict_end if verdict_end > 0 else len(told))
-    with console.capture() as captured:
-        console.print(Text(heading, style="dim"), soft_wrap=True)
-        console.print(told, soft_wrap=True)
-    write_out(captured.get())
+    console.print(Text(heading, style="dim"), soft_wrap=True)
+    console.print(told, soft_wrap=True)
+    write_out(rendered.getvalue())
 
 
 def write_out(text: str) -> None:
-    """To standard output; a reader that has gone (`| head`) is no error, and does not change the exit status."""
+    """To standard output, as far as its encoding goes; a reader that has gone (`| head`) changes no exit status.
+
+    Raises: UnavailableError.
+    """
+    stream = sys.stdout
+    if stream is None:  # closed by the shell
+        return
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
+        stream.write(text.encode(stream.encoding, "replace").decode(stream.encoding))
+        stream.flush()
+    except OSError as error:
         # What is still in the buffer must not fail a second time when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise UnavailableError(f"Standard output cannot be written ({error.strerror}).") from error
 
 
 def write_error(sentence: str) -> None:

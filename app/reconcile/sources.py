@@ -51,7 +51,8 @@ def opened(location: str, *, delimiter: str | None, scratch: Path | None, show: 
         show(f"Reading {location}", done / total if total else None)
 
     folder = scratch or Path(tempfile.gettempdir())
-    with open_source(location, delimiter=delimiter, scratch=folder, heard=heard) as file:
+    address = "/dev/stdin" if location == "-" else location
+    with open_source(address, name=location, delimiter=delimiter, scratch=folder, heard=heard) as file:
         with Records(file.side(), lambda _: None) as records:
             columns = tuple(name or "" for name in records.header)
         yield Source(location=location, file=file, header=Header(name=location, columns=columns))

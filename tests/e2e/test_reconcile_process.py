@@ -37,6 +37,16 @@ def test_a_reader_that_goes_away_changes_nothing(tmp_path: Path) -> None:
     assert process.returncode == 1
 
 
+def test_standard_output_may_be_poor_full_or_closed(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("id\nä\n")
+    for how, status in (("PYTHONIOENCODING=ascii {}", 1), ("{} > /dev/full", 2), ("{} >&-", 1), ("cat l.csv | {}", 1)):
+        command = how.format(f"{PROGRAM} reconcile {'-' if 'cat' in how else 'l.csv'} r.csv")
+        (tmp_path / "r.csv").write_text("id\nö\n")
+        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        assert done.stderr in {"", "Error: Standard output cannot be written (No space left on device).\n"}
+
+
 def test_ctrl_c_ends_also_a_comparison_that_sees_no_wish_to_stop(tmp_path: Path) -> None:
     """The comparison's thread hangs in a write that nobody reads."""
     (tmp_path / "l.csv").write_text("id,n\n" + "".join(f"{n},left\n" for n in range(9000)))

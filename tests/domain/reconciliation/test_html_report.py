@@ -111,7 +111,7 @@ def test_the_page_tells_verdict_sources_mapping_options_and_origin(evil: Report)
         "Rows only on the left",
         "Rows only on the right",
         "Numbers are equal within 0.5",
-        "May differ 1 row ",
+        "Allowed to differ 1 row ",
         "The answer is exact",
         "Took 1 min 15 s",
         "Made by Data Phantom 1.2.3",

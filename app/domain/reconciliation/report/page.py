@@ -24,6 +24,7 @@ _KINDS = (
     (DifferenceKind.RIGHT_ONLY, "Rows only on the right", "right-only"),
     (DifferenceKind.COMMON, "Rows that agree", "common"),
 )
+_FEW_EQUAL_COLUMNS = 6
 _WIDEST_LINE = 36  # characters of a cell that stay together
 _THINNEST = 6  # of a thousand: what is there at all is seen in the bar
 
@@ -89,6 +90,7 @@ def report_page(report: Report) -> str:
     """The whole file."""
     result = report.result
     compared = result.common_row_count + result.differing_row_count
+    shown = _shown_columns(result)
     template = _environment().get_template("page.html")
     return template.render(
         report=report,
@@ -98,7 +100,8 @@ def report_page(report: Report) -> str:
         compared=compared,
         keyed=any(pair.key for pair in result.mapping),
         shares=_shares(result, compared),
-        columns=sorted(result.columns, key=_most_first),
+        columns=shown,
+        equal_columns=[column for column in result.columns if column not in shown],
         samples=list(_samples(result)),
         exactness=_exactness(result),
         rules=list(_rules(report.options)),
@@ -154,8 +157,11 @@ def _shares(result: ReconciliationResult, compared: int) -> list[Share]:
     return shares
 
 
-def _most_first(column: ColumnDifference) -> int:
-    return -column.differing_row_count
+def _shown_columns(result: ReconciliationResult) -> list[ColumnDifference]:
+    """Those that differ most first; of the others all where they are few, else none."""
+    ordered = sorted(result.columns, key=lambda column: -column.differing_row_count)
+    differing = [column for column in ordered if column.differing_row_count]
+    return ordered if len(ordered) - len(differing) <= _FEW_EQUAL_COLUMNS else differing
 
 
 def _samples(result: ReconciliationResult) -> Iterator[Sample]:
@@ -232,4 +238,4 @@ def _rules(options: ReconciliationOptions) -> Iterator[tuple[str, str]]:
         allowed.append("1 row" if rule.max_differing_rows == 1 else f"{rule.max_differing_rows:,} rows")
     if rule.max_differing_percent:
         allowed.append(f"{rule.max_differing_percent:g} % of all rows")
-    yield "May differ", " and ".join(allowed) or "nothing"
+    yield "Allowed to differ", " and ".join(allowed) or "nothing"
