@@ -72,7 +72,7 @@ def reconcile(
     right_delimiter: Annotated[str | None, typer.Option(help="Of the right file.")] = None,
     method: Annotated[Method | None, typer.Option(help="How the answer is found. Without: by size.")] = None,
     verify: Annotated[
-        bool, typer.Option("--verify/--no-verify", help="Without, a quick answer by Bloom filters with an error bound.")
+        bool, typer.Option("--verify/--no-verify", help="Without: what Bloom filters alone say, with an error bound.")
     ] = True,
     max_differing_rows: Annotated[
         int, typer.Option(help="So many rows may differ, and the status is 0 all the same.", min=0)

@@ -11,7 +11,6 @@ from typing import Any
 
 from app.domain.errors import InvalidError
 from app.domain.identity import utc_now
-from app.domain.reconciliation.compare import compare
 from app.domain.reconciliation.differences import DifferencesTable
 from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import ReconciliationOptions, Thresholds
@@ -22,6 +21,7 @@ from app.domain.version import product_version
 from app.reconcile.columns import ColumnWishes, chosen_mapping, left_out
 from app.reconcile.comparison import ComparisonThread
 from app.reconcile.hints import hints
+from app.reconcile.kernel_cache import kernel_cache
 from app.reconcile.result_files import check_place, result_file
 from app.reconcile.sources import Show, Source, opened
 
@@ -118,7 +118,9 @@ def _compared(
     mapping: tuple[ColumnMapping, ...],
     show: Show,
 ) -> ReconciliationResult:
-    with ExitStack() as written:
+    with kernel_cache(), ExitStack() as written:
+        from app.domain.reconciliation.compare import compare  # noqa: PLC0415 - no mistake should wait for its kernels
+
         file = None if order.differences is None else written.enter_context(result_file(order.differences))
         table = None if file is None else DifferencesTable(mapping=mapping, write=file.write)
 
