@@ -1,5 +1,6 @@
 """Short ways to write into a store, and to look behind it at what is kept."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,9 +45,13 @@ def files(tmp_path: Path) -> list[Path]:
     return [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def open_files() -> int:
-    """Of this process."""
-    return len(list(Path("/proc/self/fd").iterdir()))
+def open_copies(folder: Path) -> int:
+    """Files in the folder that this process holds open, with a name or without."""
+    links = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # another thread's, which is closed by now
+            links.append(str(descriptor.readlink()))
+    return sum(link.startswith(f"{folder}/") for link in links)
 
 
 class Heard:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from app.aws.errors import TerminalAwsError, TransientAwsError
 from app.domain.errors import InvalidError, NotFoundError
 from app.outputs.base import StorageError
 from app.outputs.plain_csv import Heard, plain_csv
-from app.outputs.s3_parts import s3_parts, told
+from app.outputs.s3_parts import REQUESTS_AT_ONCE, s3_parts, told
 from app.outputs.sources import open_source
 from tests.outputs.stored_files import files
 from tests.support.moto import KEYS
@@ -64,6 +65,19 @@ async def test_an_object_is_brought_by_ranges_and_unpacked_on_its_way(bucket, br
     )
     assert await asyncio.to_thread(bring, "deep/b") == TEXT
     assert await asyncio.to_thread(bring, "empty") == b""
+
+
+async def test_several_ranges_are_asked_for_at_once(bucket, bring, monkeypatch):
+    await bucket.put("a", TEXT)
+    read, barrier = Bucket.read, threading.Barrier(REQUESTS_AT_ONCE)
+
+    def together(self, key, start, end, *, etag=None):
+        if end <= REQUESTS_AT_ONCE * 10_000:
+            barrier.wait(timeout=10)
+        return read(self, key, start, end, etag=etag)
+
+    monkeypatch.setattr(Bucket, "read", together)
+    assert await asyncio.to_thread(bring, "a") == TEXT
 
 
 async def test_objects_below_a_key_are_the_parts_of_a_table(bucket, bring):
