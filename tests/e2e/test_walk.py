@@ -42,7 +42,7 @@ RECONCILIATION_EVENTS = """subscription($id: ID!) { reconciliationEvents(reconci
 RECONCILIATION_RUN = """query($id: ID!) { reconciliationRun(id: $id) {
   status method progress error { message } leftTaskRun { name } rightTaskRun { name }
   result { matched exact leftRowCount rightRowCount commonRowCount changedRowCount leftOnlyRowCount rightOnlyRowCount
-    columns { left right differingRowCount maxAbsoluteDifference } warnings differencesUrl
+    columns { left right differingRowCount maxAbsoluteDifference } warnings differencesUrl reportUrl
     changed: samples(kind: CHANGED) { key left right changedColumns }
     leftOnly: samples(kind: LEFT_ONLY) { key left right }
     rightOnly: samples(kind: RIGHT_ONLY) { key left right } } } }"""
@@ -241,6 +241,9 @@ async def two_outputs_are_reconciled(
     assert len(differences.text.splitlines()) >= 4  # a header, and the three that differ
     part = await browser.get(run["result"]["differencesUrl"], headers={"range": "bytes=0-3"})
     assert (part.status_code, part.content) == (206, differences.content[:4])
+    report = await browser.get(run["result"]["reportUrl"])
+    assert (report.status_code, report.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "PRESTO task, run 1" in report.text
 
 
 def the_result_is_true(result: dict[str, Any]) -> None:

@@ -214,8 +214,8 @@ def _exactness(result: ReconciliationResult) -> str:
         )
     if result.method is ReconciliationMethod.BLOOM:
         return (
-            "The answer is exact: Bloom filters set apart the rows that the other side surely lacks, and all others "
-            "were compared in full."
+            "The answer is exact: rows that agree were found by hashes, which a second, independent hash confirms (to "
+            "be wrong takes a coincidence of 1 in 2⁶⁴), and all others were compared cell by cell."
         )
     return "The answer is exact: every row of one side was compared with those of the other."
 
