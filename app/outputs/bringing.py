@@ -8,7 +8,8 @@ from threading import Event
 from typing import Protocol
 
 from app.outputs.base import Copying
-from app.outputs.plain_csv import CsvFile, Heard
+from app.outputs.joining import Heard
+from app.outputs.plain_csv import CsvFile
 
 
 class Opener(Protocol):

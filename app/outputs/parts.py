@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from errno import EACCES
 from pathlib import Path, PurePosixPath
@@ -32,7 +32,7 @@ class Part(Protocol):
     @property
     def path(self) -> Path | None: ...
 
-    def pieces(self, brought: Brought) -> Iterator[bytes]: ...
+    def pieces(self, brought: Brought) -> Generator[bytes, None, None]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class LocalPart:
     path: Path | None
     opened: Path
 
-    def pieces(self, brought: Brought) -> Iterator[bytes]:
+    def pieces(self, brought: Brought) -> Generator[bytes, None, None]:
         done = 0
         with self.opened.open("rb") as file:
             while piece := file.read(_READ_BYTES):

@@ -1,7 +1,7 @@
 """The parts of a table that lie in a bucket: found, and brought by many ranged requests at once."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class S3Part:
     def size_bytes(self) -> int:
         return self.facts.size_bytes
 
-    def pieces(self, brought: Brought) -> Iterator[bytes]:
+    def pieces(self, brought: Brought) -> Generator[bytes, None, None]:
         done = 0
         ranges = ((start, min(start + READ_BYTES, self.size_bytes)) for start in range(0, self.size_bytes, READ_BYTES))
         asked: deque[Future[Piece]] = deque()

@@ -11,8 +11,9 @@ from pathlib import Path
 from tempfile import gettempdir
 
 from app.domain.errors import InvalidError
+from app.outputs.joining import Heard
 from app.outputs.parts import local_parts
-from app.outputs.plain_csv import CsvFile, Heard, plain_csv
+from app.outputs.plain_csv import CsvFile, plain_csv
 
 _S3_SCHEMES = ("s3", "s3a", "s3n")
 

@@ -13,7 +13,8 @@ from app.aws.bucket import Bucket
 from app.aws.errors import TerminalAwsError, TransientAwsError
 from app.domain.errors import InvalidError, NotFoundError
 from app.outputs.base import StorageError
-from app.outputs.plain_csv import Heard, plain_csv
+from app.outputs.joining import Heard
+from app.outputs.plain_csv import plain_csv
 from app.outputs.s3_parts import REQUESTS_AT_ONCE, s3_parts, told
 from app.outputs.sources import open_source
 from tests.outputs.stored_files import files
