@@ -1,6 +1,7 @@
 """Checks and runs: an ERROR fails the task and what depends on it, a WARN is shown, a run has them as it started."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ from app.domain.checks.checks import CheckSeverity, DataCheck, DataCheckKind, ch
 from app.domain.checks.results import CheckResult, results_of
 from app.domain.errors import InvalidError, NotFoundError
 from app.domain.identity import utc_now
-from app.domain.outputs import OutputFormat
+from app.domain.outputs import OutputFormat, StoredOutput
 from app.domain.status import RunStatus, TaskRunStatus
-from app.models import Run, Task
+from app.engines.configured import configured_engines
+from app.engines.registry import EngineRegistry
+from app.models import Run, Task, TaskRun
+from app.services.checks import OutputChecks
 from app.services.tasks import TaskDraft
 from tests.support.workbench import Workbench
+from workers.main import WorkerProcess
 
 GRAPH = {"a": "", "b": "a", "c": ""}
 ENDLESS = "SELECT 1 FROM range(10000000000000) t(n) WHERE n % 3 = 5"
@@ -191,6 +196,58 @@ async def test_a_worker_that_is_stopped_gives_back_what_it_looks_at(bench: Workb
         run = await bench.launch(playground)
         await until_delivered(bench)
     assert (await bench.statuses(run))["a"] is TaskRunStatus.QUEUED
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_task_without_checks_is_not_looked_at(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+
+    async def run(_self: OutputChecks, task_run: TaskRun, _output: StoredOutput) -> tuple[CheckResult, ...]:
+        looked.append(task_run.name)
+        return ()
+
+    monkeypatch.setattr(OutputChecks, "run", run)
+    playground, tasks = await bench.graph({"a": "", "b": "a"})
+    await set_checks(bench, tasks["b"], check("NOT_NULL", "one"))
+    async with bench.worker():
+        await bench.run(playground)
+    assert looked == ["b"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("format_", list(OutputFormat))
+async def test_outputs_of_the_embedded_engine_are_looked_at_with_their_types(
+    bench: Workbench, tmp_path: Path, format_: OutputFormat
+) -> None:
+    settings = bench.process.settings
+    section = settings.embedded_engine.model_copy(update={"enabled": True, "directory": tmp_path / "embedded"})
+    settings = settings.model_copy(update={"embedded_engine": section})
+    engines = EngineRegistry(engines=configured_engines(settings, tables={}))
+    playground = await bench.playground()
+    text = """SELECT 1 AS id, 'Berlin' AS city, DATE '2026-01-05' AS day
+        UNION ALL SELECT 2, '', DATE '2026-01-06' UNION ALL SELECT 3, NULL, NULL"""
+    task = await bench.task(playground, "cities", query=text, output_format=format_)
+    await bench.task(playground, "below", task, query="SELECT 1 AS one")
+    await set_checks(
+        bench,
+        task,
+        check("UNIQUE", "id"),
+        check("ACCEPTED_VALUES", "city", values=["Berlin", ""]),
+        check("RANGE", "day", min="2026-01-05", max="2026-01-06"),
+        check("SQL", query="FROM output WHERE id > 3 OR day < DATE '2026-01-05'"),
+        check("NOT_NULL", "city"),
+    )
+    try:
+        async with WorkerProcess(replace(bench.process, engines=engines)).running():
+            run = await bench.run(playground)
+    finally:
+        await engines.close()
+    assert await bench.statuses(run) == {"cities": TaskRunStatus.FAILED, "below": TaskRunStatus.UPSTREAM_FAILED}
+    row = (await bench.task_runs(run))["cities"]
+    assert row.error_code == "CHECK_FAILED", row.error_message
+    found = await results(bench, run, "cities")
+    assert [(each.passed, each.failing_row_count) for each in found] == [(True, 0)] * 4 + [(False, 1)]
+    assert row.output_format is format_
 
 
 async def until_delivered(bench: Workbench) -> None:

@@ -1,6 +1,7 @@
 """Runs, comparisons and retention of a platform whose outputs lie on S3, as CSV and as Parquet."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from starlette.applications import Starlette
 
 from app.aws.bucket import Bucket
 from app.aws.clients import AwsClients
+from app.domain.checks.checks import CheckSeverity, DataCheck, DataCheckKind
 from app.domain.errors import PrunedError
 from app.domain.outputs import OutputFormat
 from app.domain.reconciliation.mapping import ColumnMapping
@@ -79,6 +81,20 @@ async def outputs_of(bench: Workbench, *, format: OutputFormat) -> tuple[TaskRun
     assert run.status is RunStatus.SUCCESS
     rows = await bench.task_runs(run)
     return rows["left"], rows["right"]
+
+
+@pytest.mark.parametrize("format_", list(OutputFormat))
+async def test_checks_look_at_a_copy(bench: Workbench, format_: OutputFormat) -> None:
+    playground = await bench.playground()
+    task = await bench.task(playground, "a", output_format=format_)
+    bench.cluster.plan("a", rows=[*ROWS, (None,)])
+    unique = DataCheck(kind=DataCheckKind.UNIQUE, column="one", arguments={}, severity=CheckSeverity.ERROR)
+    await bench.services.tasks.set_checks(bench.viewer, task.id, [unique, replace(unique, kind=DataCheckKind.NOT_NULL)])
+    async with bench.worker():
+        run = await bench.run(playground)
+    row = (await bench.task_runs(run))["a"]
+    assert (row.output_format, row.error_code) == (format_, "CHECK_FAILED")
+    assert [(each["passed"], each["failing_row_count"]) for each in row.check_results or ()] == [(True, 0), (False, 1)]
 
 
 async def compared(bench: Workbench, left: TaskRun, right: TaskRun) -> ReconciliationRun:
