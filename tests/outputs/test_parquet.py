@@ -7,6 +7,7 @@ import pytest
 
 from app.domain.csv_format import encode_rows
 from app.domain.outputs import OutputColumn
+from app.outputs import parquet as parquet_module
 from app.outputs.base import StorageError
 from app.outputs.csv_reader import read_records
 from app.outputs.parquet import first_rows, write_csv, write_parquet
@@ -133,3 +134,14 @@ def test_what_cannot_be_converted_is_told(tmp_path):
     csv.write_bytes(b"a\n1,2\n")
     with pytest.raises(StorageError, match="converted"):
         write_parquet(csv, tmp_path / "x", columns=[OutputColumn(name="a", type="INT")], delimiter=",")
+
+
+def test_a_file_larger_than_the_memory_is_converted(tmp_path, monkeypatch):
+    monkeypatch.setitem(parquet_module._CONFIG, "memory_limit", "96MB")
+    csv, parquet, row = tmp_path / "made.csv", tmp_path / "made.parquet", b"x" * 999 + b"\n"
+    with csv.open("wb") as file:
+        file.write(b"a\n")
+        for _ in range(100):
+            file.write(row * 1_000)
+    assert csv.stat().st_size > 96_000_000
+    assert write_parquet(csv, parquet, columns=[OutputColumn(name="a", type="VARCHAR")], delimiter=",") == 100_000
