@@ -15,7 +15,7 @@ import orjson
 
 import app
 from app.domain.errors import UnavailableError
-from app.services.comparison_process import ComparisonRequest
+from app.services.comparison_request import OUT_OF_MEMORY, TOO_LITTLE_MEMORY, ComparisonRequest
 
 REPORT_INTERVAL = 0.25  # seconds between two reports of progress, at least
 REPORT_STEP = 0.004  # and of the whole: a comparison of hours tells no more than one of minutes
@@ -56,6 +56,9 @@ async def compare_apart(request: ComparisonRequest, *, stop: asyncio.Event, repo
     if not news.keys() & {"result", "error", "cancelled"}:
         if stop.is_set():
             return {"cancelled": True}
+        if process.returncode == -signal.SIGABRT and request.memory_limit_bytes is not None:
+            # What is written in C++ (the compiler of the kernels) knows no MemoryError.
+            return {"error": {"code": OUT_OF_MEMORY, "message": TOO_LITTLE_MEMORY}}
         raise UnavailableError(_without_a_word(process.returncode))
     return news
 

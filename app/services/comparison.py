@@ -21,7 +21,7 @@ from app.outputs.base import OutputStore
 from app.outputs.locations import differences_location
 from app.services.comparer import compare_apart
 from app.services.comparison_claims import ComparisonClaims
-from app.services.comparison_process import ComparisonRequest, SideFile
+from app.services.comparison_request import ComparisonRequest, SideFile
 from app.services.comparison_sides import ComparisonSides, ComparisonStoppedError
 from app.services.distributed_comparison import DistributedComparison
 from app.services.held_work import HeldWork

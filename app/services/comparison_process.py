@@ -7,7 +7,6 @@ for each piece of news: progress, and at the end the result or the error.
 import os
 import sys
 import threading
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,65 +15,12 @@ import orjson
 from app.domain.errors import DomainError
 from app.domain.reconciliation.compare import compare
 from app.domain.reconciliation.differences import DifferencesTable
-from app.domain.reconciliation.mapping import ColumnMapping
-from app.domain.reconciliation.options import PassRule, ReconciliationMethod, ReconciliationOptions, Thresholds
 from app.domain.reconciliation.progress import ComparisonCancelledError
 from app.domain.reconciliation.records import Side
+from app.services.comparison_request import OUT_OF_MEMORY, TOO_LITTLE_MEMORY, ComparisonRequest, SideFile
 from app.services.process_limits import die_with_parent, let_others_go_first, limit_memory
 
 SAMPLES_BYTES = 4 * 2**20  # of all kinds together
-_TOO_LITTLE_MEMORY = (
-    "The comparison takes more memory than it may: raise `reconciliation_settings.memory_limit`, or lower "
-    "`exact_match_threshold`, then run the reconciliation again."
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SideFile:
-    name: str
-    path: str
-    delimiter: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ComparisonRequest:
-    """Everything that the process is to know; paths are local."""
-
-    left: SideFile
-    right: SideFile
-    mapping: tuple[ColumnMapping, ...]
-    options: ReconciliationOptions
-    thresholds: Thresholds
-    spill_dir: str
-    differences_path: str
-    memory_limit_bytes: int | None = None
-    sample_limit: int = 100
-
-    def to_line(self) -> bytes:
-        return orjson.dumps(asdict(self)) + b"\n"
-
-    @classmethod
-    def from_line(cls, line: bytes) -> "ComparisonRequest":
-        document = orjson.loads(line)
-        options = document["options"]
-        method = options["method"]
-        return cls(
-            left=SideFile(**document["left"]),
-            right=SideFile(**document["right"]),
-            mapping=tuple(ColumnMapping(**pair) for pair in document["mapping"]),
-            options=ReconciliationOptions(
-                **{
-                    **options,
-                    "method": None if method is None else ReconciliationMethod(method),
-                    "pass_when": PassRule(**options["pass_when"]),
-                }
-            ),
-            thresholds=Thresholds(**document["thresholds"]),
-            spill_dir=document["spill_dir"],
-            differences_path=document["differences_path"],
-            memory_limit_bytes=document["memory_limit_bytes"],
-            sample_limit=document["sample_limit"],
-        )
 
 
 def run(request: ComparisonRequest, *, cancelled: threading.Event) -> dict[str, Any]:
@@ -100,7 +46,7 @@ def run(request: ComparisonRequest, *, cancelled: threading.Event) -> dict[str, 
     except DomainError as error:
         return _error(str(error.code), error.message)
     except MemoryError:
-        return _error("OUT_OF_MEMORY", _TOO_LITTLE_MEMORY)
+        return _error(OUT_OF_MEMORY, TOO_LITTLE_MEMORY)
     except OSError as error:
         where = error.filename or Path(request.differences_path).parent
         return _error("STORAGE", f"{error.strerror} ({where}): free space there, then run the reconciliation again.")

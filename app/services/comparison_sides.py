@@ -9,7 +9,7 @@ from app.domain.errors import NotFoundError
 from app.domain.outputs import OutputFormat
 from app.models import TaskRun
 from app.outputs.base import OutputStore
-from app.services.comparison_process import SideFile
+from app.services.comparison_request import SideFile
 from app.services.runs import refuse_pruned
 
 TELL_INTERVAL = 1.0  # seconds between two words about a copy

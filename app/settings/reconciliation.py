@@ -8,7 +8,7 @@ from app.settings.location import Location
 from app.settings.permitted import Permitted
 from app.settings.section import Section
 
-_SIZE = Permitted("a size of at least 128MiB, such as 2GB")
+_SIZE = Permitted("a size of at least 256MiB, such as 2GB")
 
 
 class ReconciliationSettings(Section):
@@ -25,5 +25,5 @@ class ReconciliationSettings(Section):
     estimated_rows: Annotated[int, Field(ge=1, le=10_000_000_000)] = 1_000_000
     distributed_threshold: Annotated[int, Field(ge=1)] | None = None
     max_processes: Annotated[int, Field(ge=1, le=64)] = 2
-    memory_limit: Annotated[ByteSize, Field(ge=128 * 2**20), _SIZE] | None = None
+    memory_limit: Annotated[ByteSize, Field(ge=256 * 2**20), _SIZE] | None = None
     spill_directory: Location | None = None

@@ -16,6 +16,7 @@ from app.domain.status import ReconciliationStatus
 from app.models import Reconciliation, ReconciliationRun
 from app.services import comparer, comparison_process
 from app.services.comparer import environment
+from app.services.comparison_request import ComparisonRequest
 from tests.services.compared import ended, launched, pair_of, row_of
 from tests.support.workbench import Workbench
 
@@ -89,6 +90,21 @@ async def test_one_that_is_killed_ends_its_run_with_what_to_do(bench: Workbench,
     assert "by SIGKILL" in (failed.error_message or "")
     assert "reconciliation_settings.memory_limit" in (failed.error_message or "")
     assert left_behind(bench) == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_one_that_gives_up_within_its_limit_of_memory_says_that_it_is_too_low(
+    bench: Workbench, frozen: Frozen
+) -> None:
+    """As a compiler does, for which there is no MemoryError."""
+    playground, tasks = await bench.graph({"a": "", "b": ""})
+    async with bench.worker(reconciliations={"memory_limit": 2**30}):
+        await bench.run(playground)
+        run = await launched(bench, await pair_of(bench, playground, tasks["a"], tasks["b"]))
+        await frozen.until(1)
+        for number in (signal.SIGABRT, signal.SIGCONT):
+            os.kill(frozen.pids[0], number)
+        assert (await ended(bench, run.id)).error_code == "OUT_OF_MEMORY"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -200,7 +216,7 @@ def test_want_of_memory_is_told_with_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(comparison_process, "compare", compare)
     (tmp_path / "a.csv").write_text("a\n1\n")
-    request = comparison_process.ComparisonRequest.from_line(orjson.dumps({
+    request = ComparisonRequest.from_line(orjson.dumps({
         "left": {"name": "l", "path": str(tmp_path / "a.csv"), "delimiter": ","},
         "right": {"name": "r", "path": str(tmp_path / "a.csv"), "delimiter": ","},
         "mapping": [{"left": "a", "right": "a", "key": False}],
@@ -218,12 +234,17 @@ def test_samples_are_cut_to_what_a_row_of_the_database_may_hold():
     assert {kind: len(some) for kind, some in kept.items()} == {"CHANGED": 9, "LEFT_ONLY": 2}
 
 
-def test_the_process_starts_with_no_more_than_it_needs():
-    """A small comparison takes a tenth of a second, most of it for imports."""
-    script = "import app.services.comparison_process, sys; print(*sys.modules)"
-    modules = subprocess.check_output([sys.executable, "-c", script], text=True).split()
-    heavy = {"numpy", "numba", "duckdb", "sqlalchemy", "pydantic", "asyncio", "structlog", "app.settings", "app.store"}
-    assert heavy.isdisjoint(modules)
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("app.services.comparison_process", {"numpy", "numba", "duckdb", "sqlalchemy", "pydantic", "asyncio"}),
+        ("workers.main", {"numpy", "numba"}),
+    ],
+)
+def test_nothing_is_imported_that_is_not_needed_at_once(module, heavy):
+    """A small comparison takes a tenth of a second, most of it for imports; a worker never needs the kernels."""
+    script = f"import {module}, sys; print(*sys.modules)"
+    assert heavy.isdisjoint(subprocess.check_output([sys.executable, "-c", script], text=True).split())
 
 
 async def test_hours_of_progress_are_told_by_no_more_events_than_minutes(monkeypatch):

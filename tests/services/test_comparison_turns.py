@@ -15,7 +15,7 @@ from app.domain.status import ReconciliationStatus
 from app.models import Reconciliation, ReconciliationEvent, ReconciliationRun
 from app.services import comparison
 from app.services.comparison_claims import MAX_LOSSES, ComparisonClaims
-from app.services.comparison_process import ComparisonRequest
+from app.services.comparison_request import ComparisonRequest
 from app.services.reconciliations import Comparison
 from tests.services.compared import ended, row_of
 from tests.support.workbench import Workbench

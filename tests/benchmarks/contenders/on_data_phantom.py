@@ -10,7 +10,8 @@ from app.domain.reconciliation.compare import compare
 from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import ReconciliationOptions, Thresholds
 from app.domain.reconciliation.records import Side
-from app.services.comparison_process import ComparisonRequest, SideFile, run
+from app.services.comparison_process import run
+from app.services.comparison_request import ComparisonRequest, SideFile
 from tests.benchmarks.contenders.question import File, Question, answer
 
 
