@@ -64,10 +64,17 @@ async def compare_apart(request: ComparisonRequest, *, stop: asyncio.Event, repo
 
 
 def environment(parent: Mapping[str, str], *, spill_dir: Path) -> dict[str, str]:
-    """The process's own; compiled kernels are kept beside their source, or where a package may not be written to."""
+    """The process's own; Numba finds no place for compiled kernels where neither package nor home may be written to.
+
+    They are loaded as code: the folder that they get then is nobody else's.
+    """
     variables = dict(parent)
-    if not os.access(Path(app.__file__).parent, os.W_OK):
-        variables.setdefault("NUMBA_CACHE_DIR", str(spill_dir / "kernels"))
+    places = (Path(app.__file__).parent, os.path.expanduser("~"))  # noqa: PTH111 - Path.home() fails where there is none
+    if not any(os.access(place, os.W_OK) for place in places):
+        kernels = spill_dir / "kernels"
+        kernels.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if kernels.stat().st_uid == os.geteuid():
+            variables.setdefault("NUMBA_CACHE_DIR", str(kernels))
     return variables
 
 

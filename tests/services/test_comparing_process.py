@@ -176,8 +176,8 @@ def test_the_worker_goes_and_its_process_with_it() -> None:
     try:
         assert worker.stdout is not None
         pid = int(worker.stdout.readline())
-        _until(lambda: _nice(pid) >= 10)
-        assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) == 500
+        _until(lambda: int(Path(f"/proc/{pid}/oom_score_adj").read_text()) == 500)
+        assert _nice(pid) == 10
         worker.kill()
         worker.wait()
         _until(lambda: gone(pid))
