@@ -18,6 +18,8 @@ fail() {
 # The packages of these extras, and those of earlier calls, are in .venv after this.
 ensure_venv() {
   local wanted="$*" installed python
+  # Lent by another checkout: an installation from here would lead that one's programs to these sources.
+  if [ -L "$VENV/bin" ]; then return; fi
   if is_installed "$wanted"; then return; fi
   # Two scripts at once would install over each other: the second waits, and then finds all done. (The lock is held on
   # this very file; macOS has no flock, and goes without.)
