@@ -168,7 +168,7 @@ def _compare_numbers(left: Span, right: Span, absolute: float, relative: float) 
 
 @njit(nogil=True, cache=True)
 def order(work: Work, places: NDArray[np.int64], options: int) -> tuple[int, bool]:
-    """Whether the first record (side 0) comes before (-1) or behind (1) the second by these cells; whether that is sure.
+    """Whether the first record (side 0) is before (-1) or behind (1) the second by these cells; whether that is sure.
 
     NULL, then numbers by value, then all else by its bytes, which is by code points.
     """

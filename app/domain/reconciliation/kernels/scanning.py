@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from app.domain.reconciliation.kernels.hashing import Seeds, finish, hashes, null_hashes
-from app.domain.reconciliation.kernels.memory import Address, byte_at, put_byte
+from app.domain.reconciliation.kernels.memory import Address, are_digits, byte_at, find_either, put_byte
 from app.domain.reconciliation.kernels.texts import (
     CARRIAGE_RETURN,
     IN_PLACE,
@@ -95,15 +95,10 @@ class Cell(NamedTuple):
 def next_cell(place: Address, end: Address, delimiter: int) -> Cell:
     """The cell that begins at a place of a block that ends with a line's end."""
     if byte_at(place) != QUOTE:
-        start = place
-        byte = byte_at(place)
-        while byte != delimiter and byte != NEWLINE:
-            place += 1
-            byte = byte_at(place)
-        stop = place
-        if byte == NEWLINE and stop > start and byte_at(stop - 1) == CARRIAGE_RETURN:
+        stop = after = find_either(place, delimiter, NEWLINE)
+        if stop > place and byte_at(stop - 1) == CARRIAGE_RETURN and byte_at(stop) == NEWLINE:
             stop -= 1
-        return Cell(start, stop, place, False, False)
+        return Cell(place, stop, after, False, False)
     start = place + 1
     place = start
     doubled = False
@@ -147,6 +142,14 @@ def behind_blank_line(place: Address) -> Address:
 
 
 @njit(nogil=True, cache=True)
+def _is_canonical(start: Address, end: Address) -> bool:
+    """Whether a text is seen at a glance to be its own canonical text: most plain texts and short integers are."""
+    if start == end or is_plain_text(byte_at(start)):
+        return True
+    return end - start <= 8 and are_digits(start, end)
+
+
+@njit(nogil=True, cache=True)
 def read_record(
     start: Address, end: Address, layout: Layout, scanned: Scanned, place: int, texts: Address, scratch: Address
 ) -> tuple[int, Address]:
@@ -171,7 +174,7 @@ def read_record(
             if cell.quoted or last > first:
                 if cell.doubled:
                     first, last = texts, unquote(first, last, texts)
-                if layout.options or first == last or not is_plain_text(byte_at(first)):
+                if layout.options or not _is_canonical(first, last):
                     where, first, last = canonical(first, last, scratch, layout.options)
                     undecided |= where == UNDECIDED
                 else:
