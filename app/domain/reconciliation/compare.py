@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from app.domain.reconciliation.estimate import COUNT_WEIGHT, estimate
+from app.domain.reconciliation.estimate import SIFT_WEIGHT, Estimation
 from app.domain.reconciliation.exact import compare_exactly
 from app.domain.reconciliation.large import MATCH_WEIGHT, LargeComparison
 from app.domain.reconciliation.mapping import ColumnMapping, check_mapping
@@ -18,7 +18,7 @@ from app.domain.reconciliation.tally import DifferenceSink, Tally
 from app.domain.reconciliation.tolerance import Tolerance
 
 # What is to be done, in readings of both files, as far as it is known at the start.
-_READINGS = {True: 1 + MATCH_WEIGHT, False: 2 + COUNT_WEIGHT}
+_READINGS = {True: 1 + MATCH_WEIGHT, False: 1 + SIFT_WEIGHT}
 
 
 def compare(
@@ -54,6 +54,7 @@ def compare(
     tolerance = Tolerance(absolute=options.absolute_tolerance, relative=options.relative_tolerance)
     pairing = Pairing(tolerance=tolerance, keyed=keyed, check=meter.check)
     rate: float | None = None
+    spill_dir.mkdir(parents=True, exist_ok=True)
     if method is ReconciliationMethod.EXACT:
         compare_exactly(left=left_rows, right=right_rows, tally=tally, pairing=pairing, keyed=keyed, meter=meter)
     elif options.verify:
@@ -68,7 +69,14 @@ def compare(
             meter=meter,
         ).run()
     else:
-        rate = estimate(left=left_rows, right=right_rows, tally=tally, keyed=keyed, thresholds=thresholds, meter=meter)
+        rate = Estimation(
+            left=left_rows,
+            right=right_rows,
+            tally=tally,
+            thresholds=thresholds,
+            spill_folder=spill_dir,
+            meter=meter,
+        ).run()
     meter.finish()
     return _result(tally, mapping=mapping, options=options, method=method, false_positive_rate=rate)
 

@@ -8,98 +8,163 @@ occurs more often on one side than on the other may pass unseen.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+import threading
+from contextlib import ExitStack
+from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from rbloom import Bloom
 
+from app.domain.reconciliation.block import BlockReader
+from app.domain.reconciliation.crew import Crew
+from app.domain.reconciliation.entry_spill import EntrySpill
+from app.domain.reconciliation.kernels.hashing import new_seeds
+from app.domain.reconciliation.large_side import LargeSide, partition_bits_for
 from app.domain.reconciliation.options import Thresholds
-from app.domain.reconciliation.progress import CHECK_EVERY_ROWS, Meter
-from app.domain.reconciliation.records import CHUNK_BYTES
+from app.domain.reconciliation.progress import Meter
+from app.domain.reconciliation.resolving import alone
 from app.domain.reconciliation.result import DifferenceKind
-from app.domain.reconciliation.rows import Row, RowSource
-from app.domain.reconciliation.tally import Occurrence, Tally
+from app.domain.reconciliation.rows import RowSource
+from app.domain.reconciliation.tally import Tally
 
-COUNT_WEIGHT = 0.05  # counting lines costs a twentieth of parsing them, as measured
+SIFT_WEIGHT = 1.0  # filling the filters and asking them costs as much as reading the files, as measured
+_PICK_WEIGHT = 0.3
 
 
 class _Filters:
-    """The rows of one side and, with keys, its keys."""
+    """The rows of one side and, with keys, its keys; sized for the rows that there are."""
 
-    def __init__(self, source: RowSource, *, keyed: bool, thresholds: Thresholds, meter: Meter) -> None:
-        capacity = max(count_lines(source, meter), thresholds.estimated_rows)
+    def __init__(self, side: LargeSide, thresholds: Thresholds) -> None:
+        self._side = side
         self._designed_rate = thresholds.false_positive_rate
+        capacity = max(side.extent.rows, thresholds.estimated_rows)
         self.rows = Bloom(capacity, self._designed_rate)
-        self.groups = Bloom(capacity, self._designed_rate) if keyed else self.rows
-        self.count = 0
-        for batch in batches(source.rows(meter.advance)):
-            self.count += len(batch)
-            self.rows.update([canonical for _, _, canonical, _ in batch])
-            if keyed:
-                self.groups.update([group for _, group, _, _ in batch])
+        self.groups = Bloom(capacity, self._designed_rate) if side.source.keys else self.rows
+
+    def fill(self) -> None:
+        spills = {id(self.rows): (self.rows, self._side.rows), id(self.groups): (self.groups, self._side.keys)}
+        for bloom, spill in spills.values():
+            for partition in range(1 << self._side.partition_bits):
+                for entries in spill.read(partition):
+                    bloom.update(np.ascontiguousarray(entries[:, 0]).data)  # half the cost of a list
 
     def false_positive_rate(self) -> float:
         return max(filled_rate(self.rows, self._designed_rate), filled_rate(self.groups, self._designed_rate))
 
 
-def estimate(
-    *, left: RowSource, right: RowSource, tally: Tally, keyed: bool, thresholds: Thresholds, meter: Meter
-) -> float:
-    """Fills the tally, and gives the probability that a missing row was called present."""
-    left_filters = _Filters(left, keyed=keyed, thresholds=thresholds, meter=meter)
-    right_filters = _Filters(right, keyed=keyed, thresholds=thresholds, meter=meter)
+class _Sifted:
+    """What the other side's filters say of a side."""
 
-    def tell_left(row: Occurrence) -> None:
-        tally.left_only(1, row, (1, 0))
+    def __init__(self, side: LargeSide, other: _Filters) -> None:
+        self._side = side
+        self._other = other
+        self._marks = side.new_marks()
+        self._lock = threading.Lock()
+        self.missing = 0
+        self.common = 0
 
-    def tell_right(row: Occurrence) -> None:
-        tally.right_only(1, row, (0, 1))
-
-    left_found, left_common = _present(left, right_filters, tell_left, meter)
-    right_found, right_common = _present(right, left_filters, tell_right, meter)
-    paired = min(left_found, right_found)
-    common = min(left_common, right_common)
-    tally.left_rows, tally.right_rows = left_filters.count, right_filters.count
-    tally.counts = {
-        DifferenceKind.COMMON: common,
-        DifferenceKind.CHANGED: paired - common,
-        DifferenceKind.LEFT_ONLY: tally.left_rows - paired,
-        DifferenceKind.RIGHT_ONLY: tally.right_rows - paired,
-    }
-    rate = max(left_filters.false_positive_rate(), right_filters.false_positive_rate())
-    tally.warnings.append(
-        f"Not verified: a row that is missing on the other side was called present with a probability of {rate:.2%}; "
-        "duplicate rows were not counted. Only rows that are surely missing are listed."
-    )
-    return rate
+    def sift(self, partition: int) -> None:
+        """Marks the rows that are surely missing on the other side, and counts those that seem to be there."""
+        missing = _denied(self._side.keys, partition, self._other.groups)
+        absent = (
+            missing if self._side.keys is self._side.rows else _denied(self._side.rows, partition, self._other.rows)
+        )
+        with self._lock:
+            self.missing += len(missing)
+            self.common += self._side.rows.size(partition) - len(absent)
+            bits = (np.uint8(1) << (missing & np.uint64(7)).astype(np.uint8)).astype(np.uint8)
+            np.bitwise_or.at(self._marks, (missing >> np.uint64(3)).astype(np.int64), bits)
 
 
-def _present(source: RowSource, other: _Filters, tell: Callable[[Occurrence], None], meter: Meter) -> tuple[int, int]:
-    """How many rows' groups the other side seems to have, and how many of these whole rows."""
-    found = common = 0
-    for number, group, canonical, written in source.rows(meter.advance):
-        if (canonical if group is None else group) not in other.groups:
-            tell(Occurrence(number, canonical, written))
-        else:
-            found += 1
-            common += canonical in other.rows
-    return found, common
+class Estimation:
+    def __init__(
+        self,
+        *,
+        left: RowSource,
+        right: RowSource,
+        tally: Tally,
+        thresholds: Thresholds,
+        spill_folder: Path,
+        meter: Meter,
+    ) -> None:
+        self._sources = (left, right)
+        self._tally = tally
+        self._thresholds = thresholds
+        self._spill_folder = spill_folder
+        self._meter = meter
+
+    def run(self) -> float:
+        """Fills the tally, and gives the probability that a missing row was called present."""
+        with ExitStack() as stack:
+            crew = stack.enter_context(Crew(self._meter))
+            bits = partition_bits_for(self._sources[0].side, self._sources[1].side, self._thresholds)
+            seeds = new_seeds(len(self._sources[0].places))
+            left, right = (
+                LargeSide(
+                    source=source,
+                    seeds=seeds,
+                    meter=self._meter,
+                    folder=self._spill_folder,
+                    partition_bits=bits,
+                    stack=stack,
+                )
+                for source in self._sources
+            )
+            crew.both(left.scan, right.scan)
+            left_filters, right_filters = _Filters(left, self._thresholds), _Filters(right, self._thresholds)
+            crew.both(left_filters.fill, right_filters.fill)
+            of_left, of_right = _Sifted(left, right_filters), _Sifted(right, left_filters)
+            weight = SIFT_WEIGHT * sum(source.side.size_bytes for source in self._sources)
+            crew.each(of_left.sift, 1 << bits, weight=weight / 2)
+            crew.each(of_right.sift, 1 << bits, weight=weight / 2)
+            crew.both(lambda: left.pick(_PICK_WEIGHT), lambda: right.pick(_PICK_WEIGHT))
+            self._tell(left, right)
+            self._count(left, right, of_left, of_right)
+            return self._rate(left_filters, right_filters)
+
+    def _tell(self, left: LargeSide, right: LargeSide) -> None:
+        """The rows that are surely missing, a partition at a time."""
+        reader = BlockReader(sources=self._sources, layouts=(left.layout, right.layout), tally=self._tally)
+        lock = threading.Lock()
+        for place, (side, kind) in enumerate(((left, DifferenceKind.LEFT_ONLY), (right, DifferenceKind.RIGHT_ONLY))):
+            for partition in range(1 << side.partition_bits):
+                self._meter.check()
+                residue = side.residue.read(partition)
+                if len(residue.numbers):
+                    residue.totals[:, place] = 1
+                    every = np.arange(len(residue.numbers))
+                    copies = np.ones(len(every), np.int64)
+                    reader.take(alone(kind, residue, place, every, copies, len(self._sources[0].places)), lock)
+
+    def _count(self, left: LargeSide, right: LargeSide, of_left: _Sifted, of_right: _Sifted) -> None:
+        tally = self._tally
+        tally.left_rows, tally.right_rows = left.extent.rows, right.extent.rows
+        paired = min(tally.left_rows - of_left.missing, tally.right_rows - of_right.missing)
+        common = min(of_left.common, of_right.common, paired)
+        tally.counts = {
+            DifferenceKind.COMMON: common,
+            DifferenceKind.CHANGED: paired - common,
+            DifferenceKind.LEFT_ONLY: tally.left_rows - paired,
+            DifferenceKind.RIGHT_ONLY: tally.right_rows - paired,
+        }
+
+    def _rate(self, left: _Filters, right: _Filters) -> float:
+        rate = max(left.false_positive_rate(), right.false_positive_rate())
+        self._tally.warnings.append(
+            f"Not verified: a row that is missing on the other side was called present with a probability of {rate:.2%}; "
+            "duplicate rows were not counted. Only rows that are surely missing are listed."
+        )
+        return rate
 
 
-def count_lines(source: RowSource, meter: Meter) -> int:
-    """At least as many as there are rows: line breaks within quotes count too."""
-    lines = 1
-    with source.side.open() as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            lines += chunk.count(b"\n")
-            meter.advance(len(chunk) * COUNT_WEIGHT)
-    return lines
-
-
-def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    iterator = iter(rows)
-    while batch := list(islice(iterator, CHECK_EVERY_ROWS)):
-        yield batch
+def _denied(spill: EntrySpill, partition: int, bloom: Bloom) -> NDArray[np.uint64]:
+    """The numbers of the rows whose hash a filter does not know."""
+    denied = [np.empty(0, np.uint64)]
+    for entries in spill.read(partition):
+        known = np.fromiter((value in bloom for value in entries[:, 0].tolist()), np.bool_, len(entries))
+        denied.append(entries[~known, 1])
+    return np.concatenate(denied)
 
 
 def filled_rate(bloom: Bloom, designed_rate: float) -> float:

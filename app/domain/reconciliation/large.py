@@ -18,15 +18,14 @@ Memory: the tables of one partition for each thread, a quarter of a byte for eac
 the partitions. Rows of one key stay together, so a key whose rows do not fit does not either.
 """
 
-import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 from app.domain.errors import UnavailableError
+from app.domain.reconciliation.crew import Crew
 from app.domain.reconciliation.kernels.hashing import Seeds, new_seeds
-from app.domain.reconciliation.large_side import LargeSide
+from app.domain.reconciliation.large_side import LargeSide, partition_bits_for
 from app.domain.reconciliation.matching import Matching
 from app.domain.reconciliation.options import Thresholds
 from app.domain.reconciliation.pairing import Pairing
@@ -38,9 +37,7 @@ from app.domain.reconciliation.totals import Totals
 
 MATCH_WEIGHT = 0.15  # of what reading the files costs, as measured
 PICK_WEIGHT, RESOLVE_WEIGHT = 0.3, 1.0  # for each byte that is read again, and of the residue
-_MOST_PARTITION_BITS = 10
 _ATTEMPTS = 3
-_THREADS = 2
 
 
 class LargeComparison:
@@ -63,21 +60,18 @@ class LargeComparison:
         self._sample_limit = sample_limit
         self._meter = meter
         self._size_bytes = left.side.size_bytes + right.side.size_bytes
-        largest = max(left.side.size_bytes, right.side.size_bytes)
-        partitions = max(largest / thresholds.partition_bytes, 2)
-        self._partition_bits = min(math.ceil(math.log2(partitions)), _MOST_PARTITION_BITS)
+        self._partition_bits = partition_bits_for(left.side, right.side, thresholds)
 
     def run(self) -> None:
         """Raises: MalformedError, UnavailableError, ComparisonCancelledError."""
-        self._spill_folder.mkdir(parents=True, exist_ok=True)
         for _ in range(_ATTEMPTS):
-            with ExitStack() as stack, ThreadPoolExecutor(_THREADS) as pool:
-                stack.callback(self._meter.abort)
-                if self._attempt(new_seeds(len(self._sources[0].places)), stack, pool):
+            with ExitStack() as stack:
+                crew = stack.enter_context(Crew(self._meter))
+                if self._attempt(new_seeds(len(self._sources[0].places)), stack, crew):
                     return
         raise UnavailableError("The hashes of different rows agreed again and again: start the comparison once more.")
 
-    def _attempt(self, seeds: Seeds, stack: ExitStack, pool: ThreadPoolExecutor) -> bool:
+    def _attempt(self, seeds: Seeds, stack: ExitStack, crew: Crew) -> bool:
         """False where the hashes of different rows agree."""
         left, right = (
             LargeSide(
@@ -90,11 +84,11 @@ class LargeComparison:
             )
             for source in self._sources
         )
-        self._both(pool, left.scan, right.scan)
+        crew.both(left.scan, right.scan)
         matching = Matching(left=left, right=right, sample_limit=self._sample_limit, meter=self._meter)
-        self._each(pool, matching.match, 1 << self._partition_bits, weight=MATCH_WEIGHT * self._size_bytes)
+        crew.each(matching.match, 1 << self._partition_bits, weight=MATCH_WEIGHT * self._size_bytes)
         self._meter.expect(left.to_pick() * PICK_WEIGHT + right.to_pick() * PICK_WEIGHT)
-        self._both(pool, lambda: left.pick(PICK_WEIGHT), lambda: right.pick(PICK_WEIGHT))
+        crew.both(lambda: left.pick(PICK_WEIGHT), lambda: right.pick(PICK_WEIGHT))
         if left.common_check() != right.common_check():
             return False
         self._tally.left_rows, self._tally.right_rows = left.extent.rows, right.extent.rows
@@ -109,26 +103,8 @@ class LargeComparison:
         totals = Totals(left=left, right=right, matched=matching, resolver=resolver, tally=self._tally, stack=stack)
         residue_weight = (left.residue.size_bytes + right.residue.size_bytes) * RESOLVE_WEIGHT
         self._meter.expect(residue_weight)
-        self._each(pool, totals.resolve, totals.shares, weight=residue_weight)
+        crew.each(totals.resolve, totals.shares, weight=residue_weight)
         if left.source.grouped_by_text:
-            self._each(pool, totals.resolve_regrouped, totals.shares, weight=0)
+            crew.each(totals.resolve_regrouped, totals.shares, weight=0)
         totals.report()
         return True
-
-    def _both(self, pool: ThreadPoolExecutor, of_left: Callable[[], None], of_right: Callable[[], None]) -> None:
-        """Where both sides fail, the left one's error."""
-        left, right = pool.submit(of_left), pool.submit(of_right)
-        try:
-            left.result()
-        except BaseException:
-            self._meter.abort()
-            raise
-        right.result()
-
-    def _each(self, pool: ThreadPoolExecutor, work: Callable[[int], None], count: int, *, weight: float) -> None:
-        try:
-            for _ in pool.map(work, range(count)):
-                self._meter.advance(weight / count)
-        except BaseException:
-            self._meter.abort()
-            raise

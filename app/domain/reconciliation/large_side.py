@@ -1,5 +1,6 @@
 """One side of a large comparison on its way: what was set aside of it, and what is known."""
 
+import math
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,11 +11,14 @@ from app.domain.reconciliation.entry_spill import EntrySpill
 from app.domain.reconciliation.kernels.hashing import Seeds
 from app.domain.reconciliation.kernels.scanning import BY_KEY, BY_TEXT, INDEXED, Layout, Scanned
 from app.domain.reconciliation.kernels.texts import EMPTY_IS_NULL, IGNORE_CASE, TRIM
-from app.domain.reconciliation.options import ReconciliationOptions
+from app.domain.reconciliation.options import ReconciliationOptions, Thresholds
 from app.domain.reconciliation.progress import Meter
+from app.domain.reconciliation.records import Side
 from app.domain.reconciliation.residue import Residue, ResidueSpill
 from app.domain.reconciliation.rows import RowSource
 from app.domain.reconciliation.scan import Extent, SideScanner
+
+_MOST_PARTITION_BITS = 10
 
 
 class LargeSide:
@@ -82,6 +86,12 @@ class LargeSide:
         self.rows.add(scanned.rows)
         if self.source.keys:
             self.keys.add(scanned.groups)
+
+
+def partition_bits_for(left: Side, right: Side, thresholds: Thresholds) -> int:
+    """So many that a partition of the larger side is about as large as it may be."""
+    partitions = max(left.size_bytes / thresholds.partition_bytes, right.size_bytes / thresholds.partition_bytes, 2)
+    return min(math.ceil(math.log2(partitions)), _MOST_PARTITION_BITS)
 
 
 def residue_at(numbers: NDArray[np.int64], scanned: Scanned) -> Residue:

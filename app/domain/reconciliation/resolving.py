@@ -62,8 +62,8 @@ class Resolver:
         found = join((left.groups, right.groups), (left.rows, right.rows), orders, fates, copies, pairs)
         blocks = self._pairs(sides, pairs[:found], fates)
         for place, kind in enumerate((DifferenceKind.LEFT_ONLY, DifferenceKind.RIGHT_ONLY)):
-            alone = np.flatnonzero(fates[place] == ALONE)
-            blocks.append(_alone(kind, sides[place], place, alone, copies[place][alone], len(self._layouts[0].keys)))
+            lone = np.flatnonzero(fates[place] == ALONE)
+            blocks.append(alone(kind, sides[place], place, lone, copies[place][lone], len(self._layouts[0].keys)))
         for block in blocks:
             if len(block.counts):
                 self._reader.take(block, self._lock)
@@ -152,19 +152,20 @@ def _paired(
     )
 
 
-def _alone(
-    kind: DifferenceKind, side: Residue, place: int, alone: NDArray[np.int64], copies: NDArray[np.int64], columns: int
+def alone(
+    kind: DifferenceKind, side: Residue, place: int, chosen: NDArray[np.int64], copies: NDArray[np.int64], columns: int
 ) -> Block:
-    nothing = np.zeros(len(alone), np.int64)
+    """Records of one side (0: left, 1: right), each with its copies."""
+    nothing = np.zeros(len(chosen), np.int64)
     numbers, starts, ends = ([nothing, nothing] for _ in range(3))
-    numbers[place], starts[place], ends[place] = side.numbers[alone], side.starts[alone], side.ends[alone]
+    numbers[place], starts[place], ends[place] = side.numbers[chosen], side.starts[chosen], side.ends[chosen]
     return Block(
         kind=kind,
         numbers=(numbers[0], numbers[1]),
         starts=(starts[0], starts[1]),
         ends=(ends[0], ends[1]),
-        counts=np.column_stack([copies, side.totals[alone]]),
-        changed=np.zeros((len(alone), columns), np.bool_),
+        counts=np.column_stack([copies, side.totals[chosen]]),
+        changed=np.zeros((len(chosen), columns), np.bool_),
         apart=np.empty((0, columns)),
     )
 

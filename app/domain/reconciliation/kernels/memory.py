@@ -98,4 +98,4 @@ def are_digits(start: Address, end: Address) -> bool:
     """Whether one to eight bytes are decimal digits."""
     unused = np.uint64(8 * (8 - (end - start)))
     word = (word_at(start) ^ _ZEROS) << unused  # a digit is now 0 to 9
-    return ((word | (word + _TO_NINE)) & _HALVES) == np.uint64(0)
+    return not (word | (word + _TO_NINE)) & _HALVES
