@@ -20,7 +20,7 @@ class ResultFile:
         self._path = path
         self._stream = stream
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes | memoryview) -> None:
         left = memoryview(content)
         try:
             while left:  # a write may take a part alone

@@ -152,8 +152,8 @@ class Estimation:
     def _rate(self, left: _Filters, right: _Filters) -> float:
         rate = max(left.false_positive_rate(), right.false_positive_rate())
         self._tally.warnings.append(
-            f"Not verified: a row that is missing on the other side was called present with a probability of {rate:.2%}; "
-            "duplicate rows were not counted. Only rows that are surely missing are listed."
+            f"Not verified: a row that is missing on the other side was called present with a probability of "
+            f"{rate:.2%}; duplicate rows were not counted. Only rows that are surely missing are listed."
         )
         return rate
 

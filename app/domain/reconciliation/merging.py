@@ -146,7 +146,7 @@ class DifferenceLines:
     """The lines that the table of all differences has for outcomes."""
 
     def __init__(self, *, mapping: Sequence[ColumnMapping]) -> None:
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | memoryview] = []
         self._table = DifferencesTable(mapping=mapping, write=self._pieces.append)
         self._tally = Tally(mapping=mapping, sample_limit=0, sink=self._table)
         self.header = self._written()
