@@ -42,6 +42,7 @@ class OutputChecks:
         self._database = database
         self._outputs = outputs
         self._spill_dir = spill_dir
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._threads = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="checks")
 
     async def run(self, task_run: TaskRun, output: StoredOutput) -> tuple[CheckResult, ...]:
@@ -72,7 +73,8 @@ class OutputChecks:
     async def _measures(self, output: StoredOutput, rules: Sequence[Rule]) -> list[Measure]:
         if all(isinstance(rule, RowCount) for rule in rules):  # the output's facts have it
             return [Measure() for _ in rules]
-        async with self._outputs.file(output.location) as path:
+        # A turn is waited for before the copy is made, so that copies do not pile up.
+        async with self._turns, self._outputs.file(output.location) as path:
             inspection = Inspection(path=path, output=output, spill_dir=self._spill_dir)
             work = self._threads.submit(self._inspect, inspection, rules)
             return await _ended(work, inspection)

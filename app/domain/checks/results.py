@@ -45,11 +45,11 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckResult:
-    """`failing_row_count` is None where no single rows fail, or nothing could be measured."""
+    """`failing_row_count` is 0 where a check is not about single rows, or nothing could be measured."""
 
     check: DataCheck
     passed: bool
-    failing_row_count: int | None
+    failing_row_count: int
     message: str
 
     def to_document(self) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def _passing_words(rule: Rule) -> str:
             return "The query found no rows"
 
 
-def _result(check: DataCheck, message: str, *, passed: bool = False, failing: int | None = None) -> CheckResult:
+def _result(check: DataCheck, message: str, *, passed: bool = False, failing: int = 0) -> CheckResult:
     return CheckResult(check=check, passed=passed, failing_row_count=failing, message=_shortened(message, MAX_MESSAGE))
 
 

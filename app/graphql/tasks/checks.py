@@ -25,8 +25,8 @@ class DataCheck:
 class DataCheckResult:
     check: DataCheck = strawberry.field(description="The check as it was when the run started.")
     passed: bool = strawberry.field(description="False also where it could not be run, for want of its column perhaps.")
-    failing_row_count: BigInt | None = strawberry.field(
-        description="How many rows fail; null where a check is not about single rows, or could not be run."
+    failing_row_count: BigInt = strawberry.field(
+        description="How many rows fail; 0 where a check is not about single rows, or could not be run."
     )
     message: str = strawberry.field(description="What was found, in words.")
 
@@ -35,7 +35,7 @@ class DataCheckResult:
         return cls(
             check=DataCheck.of(value.check),
             passed=value.passed,
-            failing_row_count=None if value.failing_row_count is None else BigInt(value.failing_row_count),
+            failing_row_count=BigInt(value.failing_row_count),
             message=value.message,
         )
 

@@ -72,7 +72,7 @@ def test_the_number_of_rows_is_held_to_its_bounds_and_to_the_last_run(
     arguments: dict[str, int], count: int, before: int | None, passed: bool
 ) -> None:
     result = judged(check("ROW_COUNT", **arguments), count=count, before=before)
-    assert (result.passed, result.failing_row_count) == (passed, None)
+    assert (result.passed, result.failing_row_count) == (passed, 0)
 
 
 def test_a_change_of_the_number_of_rows_is_told_in_words() -> None:
@@ -83,7 +83,7 @@ def test_a_change_of_the_number_of_rows_is_told_in_words() -> None:
 @pytest.mark.parametrize(("age", "passed"), [(-60, True), (0, True), (3600, True), (3601, False)])
 def test_what_is_as_old_as_it_may_be_is_fresh(age: int, passed: bool) -> None:
     result = judged(check("FRESHNESS", "at", maxAge="PT1H"), Measure(newest=AT - timedelta(seconds=age)))
-    assert (result.passed, result.failing_row_count) == (passed, None)
+    assert (result.passed, result.failing_row_count) == (passed, 0)
 
 
 def test_age_is_told_in_words_and_nothing_new_is_stale() -> None:
@@ -98,14 +98,14 @@ def test_age_is_told_in_words_and_nothing_new_is_stale() -> None:
 def test_a_check_that_cannot_be_run_has_failed() -> None:
     result = judged(check("NOT_NULL", "city"), Measure(problem="The output has no column «city»."))
     assert not result.passed
-    assert result.failing_row_count is None
+    assert result.failing_row_count == 0
     assert result.message == "The check could not be run. The output has no column «city»."
 
 
 def test_only_errors_fail_a_task_and_the_first_of_them_are_named() -> None:
     def result(number: int, *, passed: bool = False, severity: CheckSeverity = CheckSeverity.ERROR) -> CheckResult:
         given = DataCheck(kind=check("NOT_NULL").kind, column="x", arguments={}, severity=severity)
-        return CheckResult(check=given, passed=passed, failing_row_count=None, message=f"Message {number}.")
+        return CheckResult(check=given, passed=passed, failing_row_count=0, message=f"Message {number}.")
 
     harmless = [result(0, passed=True), result(1, severity=CheckSeverity.WARN)]
     assert failed(harmless) == []

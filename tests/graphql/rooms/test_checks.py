@@ -87,7 +87,7 @@ async def test_a_run_shows_what_its_outputs_came_to(site: Site) -> None:
     assert task_run["checkResults"] == [
         {
             "passed": False,
-            "failingRowCount": None,
+            "failingRowCount": 0,
             "message": "There are 2 rows; at most 1 are wanted.",
             "check": warning,
         },
