@@ -9,15 +9,7 @@ from numpy.typing import NDArray
 from app.domain.reconciliation.kernels.memory import Address, byte_at, put_byte
 from app.domain.reconciliation.kernels.records import Work, split, written
 from app.domain.reconciliation.kernels.scanning import QUOTE, Layout
-from app.domain.reconciliation.kernels.texts import (
-    BLANK,
-    CARRIAGE_RETURN,
-    FIRST_SEPARATOR,
-    NEWLINE,
-    NOT_ASCII,
-    TAB,
-    ZERO,
-)
+from app.domain.reconciliation.kernels.texts import CARRIAGE_RETURN, NEWLINE, ZERO, blank_at, blank_before
 
 COMMA, SEMICOLON = 44, 59
 
@@ -51,17 +43,11 @@ def _put_span(target: Address, first: Address, last: Address) -> Address:
 
 
 @njit(nogil=True, cache=True)
-def _is_edge(byte: int) -> bool:
-    """A blank, or what may belong to one."""
-    return TAB <= byte <= CARRIAGE_RETURN or FIRST_SEPARATOR <= byte <= BLANK or byte >= NOT_ASCII
-
-
-@njit(nogil=True, cache=True)
 def _put_cell(target: Address, first: Address, last: Address) -> Address:
     """Nothing for NULL, quoted where it is empty, has blanks at an edge, or marks of the table."""
     if not first:
         return target
-    quoted = first == last or _is_edge(byte_at(first)) or _is_edge(byte_at(last - 1))
+    quoted = first == last or blank_at(first, last) > 0 or blank_before(first, last) > 0
     for place in range(first, last):
         byte = byte_at(place)
         quoted |= byte == COMMA or byte == QUOTE or byte == NEWLINE or byte == CARRIAGE_RETURN

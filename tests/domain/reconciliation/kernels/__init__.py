@@ -1,0 +1,1 @@
+"""Tests of the kernels, beside what they stand for in plain Python."""
