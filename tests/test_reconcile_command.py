@@ -1,5 +1,6 @@
 """`data-phantom reconcile` as it is typed: what it says, what it writes, and its exit status."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -47,6 +48,22 @@ def test_the_summary_names_verdict_counts_and_changed_cells() -> None:
     assert '"" -> NULL' in result.stdout
     assert "\x1b" not in result.output
     assert result.stderr == ""
+
+
+@pytest.mark.usefixtures("folder")
+def test_no_name_steers_the_terminal() -> None:
+    Path("l.csv").write_text("id,\x1b[31mred\n1,2\n")
+    Path("\x1b[2J.csv").write_text("id,\x1b[32mgreen\n1,2\n")
+    for arguments in (("l.csv", "\x1b[2J.csv"), ("l.csv", "\x1b[2J.csv", "--key", "\x1b[31mred"), ("l.csv", "\x1b[3J")):
+        assert "\x1b" not in reconcile(*arguments).output
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_packed_side_is_said_to_be_a_copy() -> None:
+    Path("l.csv.gz").write_bytes(gzip.compress(LEFT.encode()))
+    assert reconcile("l.csv.gz", "l.csv").stdout.startswith(
+        "l.csv.gz (64 bytes as CSV, comma) ↔ l.csv (64 bytes, comma)"
+    )
 
 
 @pytest.mark.usefixtures("folder")
@@ -107,6 +124,7 @@ def test_the_document_is_one_object_with_all_that_is_known() -> None:
         "location": "l.csv",
         "size_bytes": 64,
         "delimiter": ",",
+        "copied": False,
         "columns": ["id", "name", "amount", "note"],
     }
     samples = result["samples"]

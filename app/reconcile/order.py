@@ -16,7 +16,7 @@ from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import ReconciliationOptions, Thresholds
 from app.domain.reconciliation.report import Report, ReportSide, report_page
 from app.domain.reconciliation.result import ReconciliationResult
-from app.domain.reconciliation.wording import delimiter_told, duration_told, size_told
+from app.domain.reconciliation.wording import duration_told
 from app.domain.version import product_version
 from app.reconcile.columns import ColumnWishes, chosen_mapping, left_out
 from app.reconcile.comparison import ComparisonThread
@@ -56,11 +56,8 @@ class Reconciled:
     hints: tuple[str, ...]
 
     def heading(self) -> str:
-        sides = (
-            f"{source.location} ({size_told(source.file.size_bytes)}, {delimiter_told(source.file.delimiter)})"
-            for source in (self.left, self.right)
-        )
-        return f"{' ↔ '.join(sides)}, compared in {duration_told(self.duration)}"
+        sides = " ↔ ".join(f"{source.location} ({source.told()})" for source in (self.left, self.right))
+        return f"{sides}, compared in {duration_told(self.duration)}"
 
     def to_document(self) -> dict[str, Any]:
         return {
@@ -160,9 +157,15 @@ def _side_document(source: Source) -> dict[str, Any]:
         "location": source.location,
         "size_bytes": source.file.size_bytes,
         "delimiter": source.file.delimiter,
+        "copied": source.file.copied,
         "columns": source.header.columns,
     }
 
 
 def _report_side(source: Source) -> ReportSide:
-    return ReportSide(name=source.location, size_bytes=source.file.size_bytes, delimiter=source.file.delimiter)
+    return ReportSide(
+        name=source.location,
+        size_bytes=source.file.size_bytes,
+        delimiter=source.file.delimiter,
+        detail="Read as a copy in plain CSV, of this size" if source.file.copied else "",
+    )

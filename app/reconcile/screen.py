@@ -34,7 +34,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Show]:
 
         def show(doing: str, share: float | None) -> None:
             if doing not in bars:
-                bars[doing] = progress.add_task(escape(doing), total=None)
+                bars[doing] = progress.add_task(escape(_harmless(doing)), total=None)
             progress.update(bars[doing], total=None if share is None else 1.0, completed=share)
 
         yield show
@@ -44,12 +44,12 @@ def print_summary(result: ReconciliationResult, *, samples: int, heading: str, f
     """In words, with colours where the terminal has them; a long line is left to the terminal to wrap."""
     rendered = StringIO()  # rich itself would end the process where nobody reads
     console = Console(file=rendered, highlight=False, force_terminal=bool(sys.stdout and sys.stdout.isatty()))
-    told = Text("\n\n".join([summary(result, samples=samples), *footing]))
+    told = Text(_harmless("\n\n".join([summary(result, samples=samples), *footing])))
     for pattern, style in _STYLES:
         told.highlight_regex(pattern, style)
     verdict_end = told.plain.find("\n")
     told.stylize("bold green" if result.matched else "bold red", 0, verdict_end if verdict_end > 0 else len(told))
-    console.print(Text(heading, style="dim"), soft_wrap=True)
+    console.print(Text(_harmless(heading), style="dim"), soft_wrap=True)
     console.print(told, soft_wrap=True)
     write_out(rendered.getvalue())
 
@@ -73,4 +73,11 @@ def write_out(text: str) -> None:
 
 
 def write_error(sentence: str) -> None:
-    Console(stderr=True, highlight=False).print(Text.assemble(("Error: ", "bold red"), sentence), soft_wrap=True)
+    Console(stderr=True, highlight=False).print(
+        Text.assemble(("Error: ", "bold red"), _harmless(sentence)), soft_wrap=True
+    )
+
+
+def _harmless(text: str) -> str:
+    """Names of files and columns must not steer the terminal either."""
+    return "".join(mark if mark.isprintable() or mark == "\n" else repr(mark)[1:-1] for mark in text)

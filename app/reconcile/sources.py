@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.domain.errors import InvalidError
 from app.domain.reconciliation.records import Records, Side
+from app.domain.reconciliation.wording import delimiter_told, size_told
 from app.outputs.plain_csv import CsvFile
 from app.outputs.sources import open_source
 from app.reconcile.columns import Header
@@ -38,6 +39,10 @@ class Source:
     @property
     def side(self) -> Side:
         return self.file.side()
+
+    def told(self) -> str:
+        form = " as CSV" if self.file.copied else ""
+        return f"{size_told(self.file.size_bytes)}{form}, {delimiter_told(self.file.delimiter)}"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ _TITLES = {
     DifferenceKind.RIGHT_ONLY: "Only on the right",
 }
 _WIDEST_CELL = 32
+_BEFORE_DIFFERENCE = 10
 _MOST_COLUMNS = 8
 
 
@@ -28,7 +29,8 @@ def _verdict(result: ReconciliationResult) -> str:
     differing = result.differing_row_count
     about = "" if result.exact else " (estimated)"
     if not differing:
-        return f"The two sides match: {_rows(result.common_row_count)} agree{about}."
+        agree = "agrees" if result.common_row_count == 1 else "agree"
+        return f"The two sides match: {_rows(result.common_row_count)} {agree}{about}."
     compared = differing + result.common_row_count
     percent = max(differing / compared * 100, 0.01)  # two digits must not round a difference to none
     verdict = "match within what the pass rule allows" if result.matched else "do not match"
@@ -93,9 +95,19 @@ def _places(result: ReconciliationResult, rows: Sequence[RowDifference]) -> list
 
 def _cell(row: RowDifference, place: int, name: str) -> str:
     if row.left is not None and row.right is not None and name in row.changed_columns:
-        return f"{_shown(row.left[place])} -> {_shown(row.right[place])}"
+        return _changed(row.left[place], row.right[place])
     cells = row.left if row.left is not None else row.right
     return "" if cells is None else _shown(cells[place])
+
+
+def _changed(left: str | None, right: str | None) -> str:
+    """Two long texts are shown from a little before the place where they begin to differ."""
+    if left and right and max(len(left), len(right)) > _WIDEST_CELL:
+        shorter = min(len(left), len(right))
+        start = next((at for at in range(shorter) if left[at] != right[at]), shorter) - _BEFORE_DIFFERENCE
+        if start > 0:
+            return f"…{_shown(left[start:])} -> …{_shown(right[start:])}"
+    return f"{_shown(left)} -> {_shown(right)}"
 
 
 def _shown(cell: str | None) -> str:

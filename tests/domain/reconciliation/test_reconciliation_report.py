@@ -111,7 +111,7 @@ Only on the right
 
 def test_a_summary_of_equal_sides_is_short(tmp_path: Path) -> None:
     result, _ = run(side_of("a\n1\n"), side_of("a\n1.0\n"), pairs_of("a"), ReconciliationOptions(), spill_dir=tmp_path)
-    assert summary(result).startswith("The two sides match: 1 row agree")
+    assert summary(result).startswith("The two sides match: 1 row agrees.")
 
 
 def test_a_summary_never_rounds_a_difference_away(tmp_path: Path) -> None:
@@ -131,6 +131,12 @@ def test_a_summary_neutralises_what_would_steer_a_terminal(tmp_path: Path) -> No
     assert "\u202e" not in text
     assert "\\x1b[31mred" in text
     assert max(len(line) for line in text.splitlines()) < 120
+
+
+def test_a_summary_shows_long_texts_where_they_differ(tmp_path: Path) -> None:
+    left, right = side_of(f"id,b\n1,{'x' * 500}left\n"), side_of(f"id,b\n1,{'x' * 500}right\n")
+    result, _ = run(left, right, pairs_of("id", "b", keys=("id",)), ReconciliationOptions(), spill_dir=tmp_path)
+    assert f"…{'x' * 10}left -> …{'x' * 10}right" in summary(result)
 
 
 def test_a_summary_shows_some_of_many_rows(tmp_path: Path) -> None:
