@@ -32,15 +32,15 @@ CASES = {
 KINDS = {**dict.fromkeys(CELLS, "text"), KEY: "integer", "amount": "number", "quantity": "integer", "ratio": "number",
          "sold_on": "date"}  # fmt: skip
 SUFFIXES = {"k": 1_000, "M": 1_000_000}
-NO_LIMIT = Limits(seconds=3600, memory_mb=float("inf"))
 WARM_UP_ROWS = 20_000  # ours compiles its kernels where they are not yet in its cache
 
 
 @dataclass(slots=True)
 class Measured:
-    """What one candidate took in one case, run by run."""
+    """What one candidate took in one case, run by run; `beside` are our runs, each right before one of its own."""
 
     runs: list[Run] = field(default_factory=list)
+    beside: list[Run] = field(default_factory=list)
     warm: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
@@ -56,6 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peers", default=None, help="the names of those to run, as the columns have them; or none")
     parser.add_argument("--repeats", type=int, default=3, help="how often each runs, in turns")
     parser.add_argument("--take", choices=("min", "median"), default="min", help="of the repeats")
+    parser.add_argument("--timeout", type=float, default=600, help="seconds; then ours is ended")
     parser.add_argument("--peer-timeout", type=float, default=120, help="seconds; then a peer is ended")
     parser.add_argument("--peer-memory", type=float, default=8000, help="MB; then a peer is ended")
     parser.add_argument("--install-peers", action="store_true", help="install Polars and DataComPy aside, once")
@@ -126,14 +127,14 @@ def warm_up(ours: Contender, cache: Path) -> None:
     for form in Form:
         made = tables(Pair(rows=WARM_UP_ROWS, share=0.5, form=form), cache)
         for keyed in (True, False):
-            run(ours.command(question(made, keyed=keyed)), NO_LIMIT)
+            run(ours.command(question(made, keyed=keyed, form=form)), Limits(seconds=600))
 
 
 def measure(
     label: str, asked: Question, truth: Counts, candidates: Sequence[Contender], options: argparse.Namespace
 ) -> dict[str, Measured]:
+    """By name, ours first."""
     ours, *others = candidates
-    limits = Limits(seconds=options.peer_timeout, memory_mb=options.peer_memory)
     found = {each.name: Measured() for each in candidates}
     for path in (asked.left.path, asked.right.path):
         read(Path(path))
@@ -142,11 +143,17 @@ def measure(
             if found[other.name].cut:  # once is enough
                 continue
             for each in (ours, other):
-                measured = found[each.name]
-                once(each, asked, truth, NO_LIMIT if each.name in {OURS, OURS_TO_FILE} else limits, measured)
-                last = measured.runs[-1]
+                if each.name in {OURS, OURS_TO_FILE}:
+                    limits = Limits(seconds=options.timeout)
+                else:
+                    limits = Limits(seconds=options.peer_timeout, memory_mb=options.peer_memory)
+                once(each, asked, truth, limits, found[each.name])
+                last = found[each.name].runs[-1]
                 told = f"{last.seconds:8.2f} s {last.memory_mb:8.0f} MB {last.cut or ''}"
                 sys.stderr.write(f"{label}: {each.name:14} {told}\n")
+            found[other.name].beside.append(found[OURS].runs[-1])
+            if found[OURS].cut:
+                return found
     return found
 
 
@@ -167,27 +174,29 @@ def once(each: Contender, asked: Question, truth: Counts, limits: Limits, measur
 def row(found: dict[str, Measured], take: str) -> dict[str, float | str]:
     choose = min if take == "min" else median
 
-    def seconds(name: str) -> float:
-        return choose([each.seconds for each in found[name].runs])
+    def of(runs: Sequence[Run]) -> tuple[float, float]:
+        return choose([each.seconds for each in runs]), choose([each.memory_mb for each in runs])
 
-    def memory(name: str) -> float:
-        return choose([each.memory_mb for each in found[name].runs])
-
-    cells: dict[str, float | str] = {"s": seconds(OURS), "warm s": choose(found[OURS].warm), "MB": memory(OURS)}
-    if OURS_TO_FILE in found:
-        cells |= {"to file s": seconds(OURS_TO_FILE), "to file MB": memory(OURS_TO_FILE)}
-    cells |= {f"÷ {name}": seconds(OURS) / seconds(name) for name in FLOORS if name in found}
+    ours, to_file = found[OURS], found.get(OURS_TO_FILE)
+    if ours.cut:
+        return {"s": ours.cut}
+    seconds, memory = of(ours.runs)
+    cells: dict[str, float | str] = {"s": seconds, "warm s": choose(ours.warm), "MB": memory}
+    if to_file and not to_file.cut:
+        cells["to file s"], cells["to file MB"] = of(to_file.runs)
     for name, measured in found.items():
-        if name in {OURS, OURS_TO_FILE, *FLOORS}:
+        if name in {OURS, OURS_TO_FILE}:
             continue
-        slower, larger = seconds(name) / seconds(OURS), memory(name) / memory(OURS)
-        if measured.cut:
-            cells |= {
-                name: TOO_LARGE if measured.cut == TOO_LARGE else f"> {slower:.3g}",
-                f"{name} MB": f"> {larger:.3g}",
-            }
+        seconds, memory = of(measured.runs)
+        our_seconds, our_memory = of(measured.beside)
+        if name in FLOORS:
+            cells[f"÷ {name}"] = our_seconds / seconds
+        elif measured.cut == TOO_LARGE:
+            cells[name] = TOO_LARGE
+        elif measured.cut:
+            cells[name] = f"> {seconds / our_seconds:.3g}"
         else:
-            cells |= {name: slower, f"{name} MB": larger}
+            cells[name], cells[f"{name} MB"] = seconds / our_seconds, memory / our_memory
     return cells
 
 

@@ -1,5 +1,6 @@
 """One run of a program: how long, how much memory, what it said; ended when it takes too much of either."""
 
+import math
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ TOO_LONG, TOO_LARGE = "too long", "too much memory"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     seconds: float
-    memory_mb: float
+    memory_mb: float = math.inf
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
