@@ -1,18 +1,20 @@
 """Whether the methods of a reconciliation agree on a trial, in every word; and the least of it on which they do not."""
 
+import io
 import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from app.domain.errors import DomainError
 from app.domain.reconciliation.cells import CanonicalCells
 from app.domain.reconciliation.compare import compare
+from app.domain.reconciliation.differences import DifferencesTable
 from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions, Thresholds
-from app.domain.reconciliation.records import Side
+from app.domain.reconciliation.records import Records, Side
 from app.domain.reconciliation.result import DifferenceKind, RowDifference
 from tests.support.awkward import Trial, Written, stream
 
@@ -21,39 +23,44 @@ SHOWN = 400  # characters of a fact that is not agreed on
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """All that a comparison says, and the differing rows that it told; or its refusal."""
+    """All that a comparison says, and the differing rows that it told, or the lines that it wrote; or its refusal."""
 
     said: dict[str, Any]
-    rows: Counter[RowDifference]
+    rows: Counter[RowDifference] = field(default_factory=Counter)
+    lines: Counter[tuple[str | None, ...]] = field(default_factory=Counter)
 
 
 def disagreement(trial: Trial) -> str | None:
-    """What the two methods do not agree on, with both sayings; None where they do."""
-    exact, large = answer(trial, ReconciliationMethod.EXACT), answer(trial, ReconciliationMethod.BLOOM)
-    for each in (exact, large):
+    """What the methods do not agree on, with both sayings; None where they do."""
+    exact = answer(trial, ReconciliationMethod.EXACT)
+    told, written = (answer(trial, ReconciliationMethod.BLOOM, to_file=to_file) for to_file in (False, True))
+    for each in (exact, told, written):
         if "crashed" in each.said:
             return f"crashed: {each.said['crashed']}"
-    facts = dict.fromkeys([*exact.said, *large.said])
-    if "refused" in facts:
-        facts = {"refused": None}
     differing = [
         f"{fact}: {_short(exact.said.get(fact))} against {_short(large.said.get(fact))}"
-        for fact in facts
+        for large in (told, written)
+        for fact in ({"refused": None} if "refused" in exact.said | large.said else exact.said)
         if exact.said.get(fact) != large.said.get(fact)
     ]
-    if exact.rows != large.rows:
-        differing.append(f"rows: {_short([*(exact.rows - large.rows)])} against {_short([*(large.rows - exact.rows)])}")
+    lines = answer(trial, ReconciliationMethod.EXACT, to_file=True).lines
+    if exact.rows != told.rows:
+        differing.append(f"rows: {_short([*(exact.rows - told.rows)])} against {_short([*(told.rows - exact.rows)])}")
+    if lines != written.lines:
+        differing.append(f"lines: {_short([*(lines - written.lines)])} against {_short([*(written.lines - lines)])}")
     if not differing and "refused" not in exact.said:
         differing += broken_promises(trial, exact)
     return "; ".join(differing) or None
 
 
-def answer(trial: Trial, method: ReconciliationMethod, *, verify: bool = True) -> Answer:
+def answer(trial: Trial, method: ReconciliationMethod, *, verify: bool = True, to_file: bool = False) -> Answer:
     rows: Counter[RowDifference] = Counter()
+    pieces: list[bytes] = []
     shares: list[float] = []
     options = trial.options
     if not verify:
         options = replace(options, absolute_tolerance=0.0, relative_tolerance=0.0)
+    table = DifferencesTable(mapping=trial.mapping, write=lambda text: pieces.append(bytes(text)))
     with tempfile.TemporaryDirectory() as folder:
         spill = Path(folder) / "spill"
         spill.mkdir()
@@ -65,19 +72,27 @@ def answer(trial: Trial, method: ReconciliationMethod, *, verify: bool = True) -
                 replace(options, method=method, verify=verify),
                 thresholds=trial.thresholds,
                 spill_dir=spill,
-                differences=lambda row: rows.update([row]),
+                differences=table if to_file else lambda row: rows.update([row]),
                 sample_limit=trial.sample_limit,
                 progress=shares.append,
             )
         except DomainError as error:
-            return Answer(said={"refused": f"{type(error).__name__} {error.code}: {error.message}"}, rows=Counter())
+            return Answer(said={"refused": f"{type(error).__name__} {error.code}: {error.message}"})
         except Exception as error:  # noqa: BLE001 - whatever it is, it is found out about
             place = traceback.extract_tb(error.__traceback__)[-1]
-            return Answer(said={"crashed": f"{error!r} in {place.filename}:{place.lineno}"}, rows=Counter())
+            return Answer(said={"crashed": f"{error!r} in {place.filename}:{place.lineno}"})
+        table.finish()
         said = {name: value for name, value in asdict(result).items() if name != "method"}
         said["left behind"] = [path.name for path in spill.iterdir()]
         said["progress rises to its end"] = shares == sorted(shares) and shares[-1:] == [1.0]
-    return Answer(said=said, rows=rows)
+    return Answer(said=said, rows=rows, lines=lines_of(b"".join(pieces)))
+
+
+def lines_of(text: bytes) -> Counter[tuple[str | None, ...]]:
+    """The records of a table of differences, however they are quoted."""
+    side = Side(open=lambda: io.BytesIO(text), size_bytes=len(text), delimiter=",", name="The table of differences")
+    with Records(side, lambda _: None) as records:
+        return Counter([records.header, *map(tuple, records)])
 
 
 def broken_promises(trial: Trial, exact: Answer) -> list[str]:
