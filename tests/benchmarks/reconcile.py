@@ -149,7 +149,7 @@ def measure(
                     limits = Limits(seconds=options.peer_timeout, memory_mb=options.peer_memory)
                 once(each, asked, truth, limits, found[each.name])
                 last = found[each.name].runs[-1]
-                told = f"{last.seconds:8.2f} s {last.memory_mb:8.0f} MB {last.cut or ''}"
+                told = f"{last.seconds:8.2f} s {last.cpu_seconds:8.2f} CPU s {last.memory_mb:8.0f} MB {last.cut or ''}"
                 sys.stderr.write(f"{label}: {each.name:14} {told}\n")
             found[other.name].beside.append(found[OURS].runs[-1])
             if found[OURS].cut:
@@ -181,7 +181,8 @@ def row(found: dict[str, Measured], take: str) -> dict[str, float | str]:
     if ours.cut:
         return {"s": ours.cut}
     seconds, memory = of(ours.runs)
-    cells: dict[str, float | str] = {"s": seconds, "warm s": choose(ours.warm), "MB": memory}
+    cpu = choose([each.cpu_seconds for each in ours.runs])
+    cells: dict[str, float | str] = {"s": seconds, "warm s": choose(ours.warm), "CPU s": cpu, "MB": memory}
     if to_file and not to_file.cut:
         cells["to file s"], cells["to file MB"] = of(to_file.runs)
     for name, measured in found.items():

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from app.domain.errors import DomainError
+from app.domain.reconciliation import scan
 from app.domain.reconciliation.cells import CanonicalCells
 from app.domain.reconciliation.compare import compare
 from app.domain.reconciliation.differences import DifferencesTable
@@ -65,17 +67,25 @@ def answer(trial: Trial, method: ReconciliationMethod, *, verify: bool = True, t
         spill = Path(folder) / "spill"
         spill.mkdir()
         try:
-            result = compare(
-                _side(trial.left, trial.reading, Path(folder) / "left.csv", "Left"),
-                _side(trial.right, trial.reading, Path(folder) / "right.csv", "Right"),
-                trial.mapping,
-                replace(options, method=method, verify=verify),
-                thresholds=trial.thresholds,
-                spill_dir=spill,
-                differences=table if to_file else lambda row: rows.update([row]),
-                sample_limit=trial.sample_limit,
-                progress=shares.append,
-            )
+            with (
+                patch.multiple(
+                    scan,
+                    _SMALLEST_BLOCK_BYTES=trial.block_bytes,
+                    _LARGEST_BLOCK_BYTES=trial.block_bytes,
+                    _ROWS_AT_ONCE=trial.rows_at_once,
+                ),
+            ):
+                result = compare(
+                    _side(trial.left, trial.reading, Path(folder) / "left.csv", "Left"),
+                    _side(trial.right, trial.reading, Path(folder) / "right.csv", "Right"),
+                    trial.mapping,
+                    replace(options, method=method, verify=verify),
+                    thresholds=trial.thresholds,
+                    spill_dir=spill,
+                    differences=table if to_file else lambda row: rows.update([row]),
+                    sample_limit=trial.sample_limit,
+                    progress=shares.append,
+                )
         except DomainError as error:
             return Answer(said={"refused": f"{type(error).__name__} {error.code}: {error.message}"})
         except Exception as error:  # noqa: BLE001 - whatever it is, it is found out about
@@ -126,6 +136,8 @@ def smallest(trial: Trial, *, fails: Callable[[Trial], bool]) -> Trial:
     plain: list[dict[str, Any]] = [
         {"reading": "whole"},
         {"sample_limit": 0},
+        {"block_bytes": 512 << 10},
+        {"rows_at_once": 1 << 16},
         {"thresholds": Thresholds()},
         {"options": ReconciliationOptions()},
         {"options": replace(trial.options, absolute_tolerance=0.0, relative_tolerance=0.0)},

@@ -55,7 +55,10 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """Two files and what is asked of them; `reading` says how their streams give them away."""
+    """Two files and what is asked of them; `reading` says how their streams give them away.
+
+    The large path reads `block_bytes` and hashes `rows_at_once`: files of a few lines have borders of blocks too.
+    """
 
     seed: int
     left: Written
@@ -65,6 +68,8 @@ class Trial:
     thresholds: Thresholds
     sample_limit: int
     reading: str
+    block_bytes: int
+    rows_at_once: int
 
 
 def trial(seed: int) -> Trial:
@@ -106,6 +111,8 @@ def trial(seed: int) -> Trial:
         ),
         sample_limit=random.choice([0, 1, 5, 100]),
         reading=random.choice(["file", "file", "whole", "drips", "bytes" if largest < 20_000 else "drips"]),
+        block_bytes=random.choice([16, 64, 300, 4096, 512 << 10]),
+        rows_at_once=random.choice([1, 3, 64, 1 << 16]),
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -31,6 +32,7 @@ class Run:
     """`cut` says why it was ended before it was done. Memory is that of all its processes at a time."""
 
     seconds: float
+    cpu_seconds: float
     memory_mb: float
     output: str
     errors: str
@@ -44,7 +46,7 @@ class ContenderFailedError(Exception):
 def run(command: Sequence[str], limits: Limits) -> Run:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        begin = perf_counter()
+        begin, cpu = perf_counter(), _cpu_seconds_of_children()
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=output, stderr=errors, start_new_session=True
         )
@@ -62,7 +64,14 @@ def run(command: Sequence[str], limits: Limits) -> Run:
         texts = [_text(file) for file in (output, errors)]
     if process.returncode and not cut:
         raise ContenderFailedError(f"{command[0]} ended with {process.returncode}: {texts[1][-LAST_WORDS:]}")
-    return Run(seconds=seconds, memory_mb=memory.mb, output=texts[0], errors=texts[1], cut=cut)
+    used = _cpu_seconds_of_children() - cpu
+    return Run(seconds=seconds, cpu_seconds=used, memory_mb=memory.mb, output=texts[0], errors=texts[1], cut=cut)
+
+
+def _cpu_seconds_of_children() -> float:
+    """Of those that have ended and were waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _excess(seconds: float, memory_mb: float, limits: Limits) -> str | None:
