@@ -11,7 +11,7 @@ from typing import Any
 
 from app.domain.checks.checks import DataCheck, checks_of
 from app.domain.checks.results import CheckResult, Measure, Rows, judge
-from app.domain.checks.rules import RowCount, Rule, rule_of, rules_of
+from app.domain.checks.rules import RowCount, Rule, Sql, rule_of, rules_of
 from app.domain.errors import InvalidError
 from app.domain.identity import utc_now
 from app.domain.outputs import StoredOutput
@@ -19,10 +19,12 @@ from app.models import TaskRun
 from app.outputs.base import OutputStore
 from app.outputs.check_syntax import problem_of, wants_a_look
 from app.outputs.inspection import Inspection
+from app.services.check_process import inspected_apart
 from app.store.database import Database, DatabaseAwayError
 
 AT_ONCE = 4  # outputs that a worker looks at; each takes a thread, and memory up to a bound
 INTERRUPT_AGAIN = 0.02  # seconds
+TOO_MUCH_MEMORY = "The process of the queries was ended, most likely for want of memory; have them take less."
 RETRY_DELAY = 0.5  # seconds between two looks whether the database is back
 LEFT_BEHIND = 24 * 3600  # seconds after which what a killed process has spilled is nobody's any more
 
@@ -54,7 +56,7 @@ class OutputChecks:
         checks = checks_of(task_run.checks)
         rules = [rule_of(check) for check in checks]
         rows = Rows(count=output.row_count, before=await self._row_count_before(task_run, rules))
-        measures = await self._measures(output, rules)
+        measures = await self._measures(output, checks, rules)
         return tuple(
             judge(check, rule, measure, rows=rows, at=at)
             for check, rule, measure in zip(checks, rules, measures, strict=True)
@@ -70,19 +72,25 @@ class OutputChecks:
             except DatabaseAwayError:  # no reason to throw the output away
                 await asyncio.sleep(RETRY_DELAY)
 
-    async def _measures(self, output: StoredOutput, rules: Sequence[Rule]) -> list[Measure]:
+    async def _measures(
+        self, output: StoredOutput, checks: Sequence[DataCheck], rules: Sequence[Rule]
+    ) -> list[Measure]:
         if all(isinstance(rule, RowCount) for rule in rules):  # the output's facts have it
             return [Measure() for _ in rules]
         # A turn is waited for before the copy is made, so that copies do not pile up.
         async with self._turns, self._outputs.file(output.location) as path:
-            inspection = Inspection(path=path, output=output, spill_dir=self._spill_dir)
-            work = self._threads.submit(self._inspect, inspection, rules)
-            return await _ended(work, inspection)
+            await asyncio.to_thread(_prepare, self._spill_dir)
+            if not any(isinstance(rule, Sql) for rule in rules):
+                return await self._in_thread(path, output, rules)
+            measures = await inspected_apart(checks, path=path, output=output, spill_dir=self._spill_dir)
+            if measures is not None:
+                return measures
+            counted = iter(await self._in_thread(path, output, [rule for rule in rules if not isinstance(rule, Sql)]))
+            return [Measure(problem=TOO_MUCH_MEMORY) if isinstance(rule, Sql) else next(counted) for rule in rules]
 
-    def _inspect(self, inspection: Inspection, rules: Sequence[Rule]) -> list[Measure]:
-        self._spill_dir.mkdir(parents=True, exist_ok=True)
-        _remove_left_behind(self._spill_dir)
-        return inspection.run(rules)
+    async def _in_thread(self, path: Path, output: StoredOutput, rules: Sequence[Rule]) -> list[Measure]:
+        inspection = Inspection(path=path, output=output, spill_dir=self._spill_dir)
+        return await _ended(self._threads.submit(inspection.run, rules), inspection)
 
 
 async def _ended(work: "Future[list[Measure]]", inspection: Inspection) -> list[Measure]:
@@ -107,7 +115,9 @@ def _refuse_bad_syntax(rules: Sequence[Rule]) -> None:
             raise InvalidError(problem, path=("checks", str(index), "arguments", argument))
 
 
-def _remove_left_behind(folder: Path) -> None:
+def _prepare(folder: Path) -> None:
+    """Make the folder, and remove what killed processes have left there."""
+    folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("*"):
         with suppress(FileNotFoundError):  # another thread's, which has just ended
             if path.stat().st_mtime < time() - LEFT_BEHIND:

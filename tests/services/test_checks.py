@@ -16,6 +16,7 @@ from app.domain.status import RunStatus, TaskRunStatus
 from app.engines.configured import configured_engines
 from app.engines.registry import EngineRegistry
 from app.models import Run, Task, TaskRun
+from app.services import check_process
 from app.services.checks import OutputChecks
 from app.services.tasks import TaskDraft
 from tests.support.workbench import Workbench
@@ -196,6 +197,28 @@ async def test_a_worker_that_is_stopped_gives_back_what_it_looks_at(bench: Workb
         run = await bench.launch(playground)
         await until_delivered(bench)
     assert (await bench.statuses(run))["a"] is TaskRunStatus.QUEUED
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_query_that_takes_too_much_memory_harms_itself_alone(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playground, tasks = await bench.graph({"a": ""})
+    greedy = check("SQL", query="FROM output WHERE length(repeat('x', 2000000000 + one)) > 3")
+    fresh = check("FRESHNESS", "one", maxAge="P1D")
+    bench.cluster.plan("a", rows=[(1,)])
+    await set_checks(bench, tasks["a"], greedy, check("NOT_NULL", "one"), check("SQL", query="FROM output"), fresh)
+    found = []
+    async with bench.worker():
+        found.append(await results(bench, await bench.run(playground)))
+        monkeypatch.setattr(check_process.sys, "executable", "/bin/false")  # it dies at once
+        found.append(await results(bench, await bench.run(playground)))
+    for first, second, third, fourth in found:
+        assert "memory" in first.message.lower()
+        assert (first.passed, second.passed, third.passed, fourth.passed) == (False, True, False, False)
+        assert fourth.message == "There is no date or timestamp in «one»."
+    assert found[0][2].failing_row_count == 1
+    assert "want of memory" in found[1][2].message
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
