@@ -14,7 +14,6 @@ from sqlalchemy import select
 from app.aws.clients import AwsClients
 from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.merging import Totals, merged_result
-from app.domain.reconciliation.options import ReconciliationMethod
 from app.domain.reconciliation.result import DifferenceKind
 from app.domain.status import ReconciliationStatus
 from app.engines.base import (
@@ -29,9 +28,10 @@ from app.engines.base import (
 from app.engines.comparing.question import Question
 from app.engines.comparing.work import Document, Write
 from app.engines.registry import EngineRegistry
-from app.models import Reconciliation, ReconciliationEvent
+from app.models import Reconciliation, ReconciliationEvent, ReconciliationRun, TaskRun
+from app.services.distributed_comparison import DistributedComparison
 from tests.services.compared import ended, launched, pair_of, row_of
-from tests.support.engine import FakeEngine
+from tests.support.engine import Cluster, FakeEngine
 from tests.support.moto import KEYS, account_at
 from tests.support.redis import RedisServer
 from tests.support.workbench import Workbench, copied, flush, open_workbench, redis_url_of, settings_for
@@ -178,19 +178,40 @@ async def test_large_outputs_on_s3_are_compared_by_the_cluster(bench, spark):
     assert "stderr talks" not in told
 
 
+class Files:
+    """As many bytes as the location says, on S3 where it says so."""
+
+    def uri(self, location: str) -> str | None:
+        return location if location.startswith("s3:") else None
+
+    async def size(self, location: str) -> int:
+        return int(location.rpartition("/")[2])
+
+
 @pytest.mark.parametrize(
-    ("rows", "options"),
+    ("left", "right", "options", "goes"),
     [
-        pytest.param(ROWS[:10], {}, id="small"),
-        pytest.param(ROWS, {"method": ReconciliationMethod.BLOOM, "verify": False}, id="not verified"),
+        ("s3://a/1001", "s3://a/1", {}, True),
+        ("s3://a/1", "s3://a/1001", {}, True),
+        ("s3://a/1000", "s3://a/1000", {}, False),
+        ("s3://a/1001", "/here/1001", {}, False),
+        ("s3://a/1001", None, {}, False),
+        ("s3://a/1001", "s3://a/1001", {"method": "BLOOM"}, True),
+        ("s3://a/1001", "s3://a/1001", {"method": "BLOOM", "verify": False}, False),
     ],
 )
-async def test_what_is_small_or_need_not_be_exact_stays_here(bench, spark, rows, options):
-    wanted = await pair(bench, spark, rows=rows, **options)
-    async with worker(bench, spark):
-        row = await ended(bench, (await launched(bench, wanted)).id)
-    assert (row.status, row.result["common_row_count"]) == (ReconciliationStatus.SUCCESS, len(rows))
-    assert spark.asked == []
+async def test_what_is_small_or_lies_here_or_need_not_be_exact_stays_here(left, right, options, goes):
+    distributed = DistributedComparison(engine=None, outputs=Files(), threshold_bytes=THRESHOLD)
+    sides = [TaskRun(output_location=location) for location in (left, right)]
+    assert await distributed.takes(ReconciliationRun(options={"pass_when": {}, **options}), *sides) is goes
+
+
+def test_without_a_threshold_or_a_spark_nothing_leaves_this_machine():
+    spark, other = SparkEngine(Cluster()), FakeEngine(Cluster())
+    for engines, threshold, goes in ([other, spark], 1, True), ([spark], None, False), ([other], 1, False):
+        registry = EngineRegistry(engines=engines)
+        made = DistributedComparison.configured(engines=registry, outputs=Files(), threshold_bytes=threshold)
+        assert (made is not None) is goes
 
 
 async def test_cancelling_reaches_the_cluster(bench, spark):

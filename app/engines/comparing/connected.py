@@ -8,7 +8,6 @@ from typing import Any
 
 from app.domain.errors import DomainError
 from app.engines.comparing.job import Compared, compare
-from app.engines.comparing.package import package
 from app.engines.comparing.question import Question
 
 SCRIPT = "from app.engines.comparing.connected import main\n\nmain(spark)\n"
@@ -22,8 +21,6 @@ _JOB = "job.json"
 def main(spark: Any) -> None:
     """Runs in the folder's `work`; leaves a result or an error, and the table of all differences, beside it."""
     folder = Path.cwd().parent
-    (folder / "comparison.zip").write_bytes(package()[1])
-    spark.addArtifacts(str(folder / "comparison.zip"), pyfile=True)
     question = Question.from_document(json.loads((folder / _JOB).read_text(encoding="utf-8"))[QUESTION])
     try:
         compared = compare(spark, question, progress=_tell)

@@ -6,7 +6,7 @@ by its group, and settled there as the exact method does. A partition that is to
 Spark; in memory there is one group's rest at a time. Everything that is shuffled is compared in full, and no hash
 decides what is equal. Filters would save nothing here: a row has to be counted, be it missing on the other side or not.
 
-Only functions of plain Python are given to Spark, so the cluster needs no package but the one that is sent along.
+Only functions of plain Python are given to Spark, and bring what they need along: the cluster needs Python alone.
 """
 
 import json
@@ -24,18 +24,9 @@ from app.domain.reconciliation.merging import DifferenceLines, Outcome, Totals, 
 from app.domain.reconciliation.records import MalformedError
 from app.domain.reconciliation.result import DifferenceKind, ReconciliationResult
 from app.engines.comparing.question import Question
+from app.engines.comparing.sending import sent
 from app.engines.comparing.sources import Frame, Source, source
-from app.engines.comparing.workers import (
-    OUTCOMES,
-    ROW,
-    Making,
-    key_order,
-    line_of,
-    made,
-    occurrence,
-    outcome_of,
-    settled,
-)
+from app.engines.comparing.workers import OUTCOMES, ROW, occurrence, outcome_of
 
 PARTITION_BYTES = 32 << 20  # of both sides' text; Spark joins partitions that turn out small
 _MOST_PARTITIONS = 20_000
@@ -84,19 +75,10 @@ def _partition(spark: Any, question: Question) -> None:
 
 def _rows(side: Source, question: Question, path_side: str) -> Frame:
     names = [pair.left if path_side == "left" else pair.right for pair in question.mapping]
-    making = Making(
-        question=_written(question),
-        places=find_columns(names, side.labels, side=side.output.name, path_side=path_side),
-        width=len(side.labels),
-        delimiter=side.output.delimiter,
-        header=side.header,
-    )
-
-    def row(record: Any) -> Any:
-        return made(making, record)
-
+    places = find_columns(names, side.labels, side=side.output.name, path_side=path_side)
+    making = (_written(question), places, len(side.labels), side.output.delimiter, side.header)
     # What is not deterministic is not moved, and so is done once for each record.
-    make = f.udf(row, ROW, useArrow=False).asNondeterministic()
+    make = f.udf(sent("made", making), ROW, useArrow=False).asNondeterministic()
     rows = side.records.select(f.lit(path_side == "left").alias("on_left"), "id", make("record").alias("row"))
     return rows.select("on_left", "id", "row.*")
 
@@ -148,12 +130,7 @@ class _Comparison:
         else:
             alone = f.array(rest).alias("rest")
             groups = rows.where(differ).select(alone, none.alias("left_count"), none.alias("right_count"))
-        text = _written(question)
-
-        def settle(rest: Any, left_count: int, right_count: int) -> Any:
-            return settled(text, rest, left_count, right_count)
-
-        settling = f.udf(settle, OUTCOMES, useArrow=False).asNondeterministic()
+        settling = f.udf(sent("settled", _written(question)), OUTCOMES, useArrow=False).asNondeterministic()
         outcomes = groups.select(f.explode(settling("rest", "left_count", "right_count")).alias("outcome"))
         self._outcomes = self._keep(outcomes.select("outcome.*"))
 
@@ -162,12 +139,7 @@ class _Comparison:
             frame.unpersist()
 
     def lines(self) -> Frame:
-        text = _written(self._question)
-
-        def line(outcome: Any) -> Any:
-            return line_of(text, outcome)
-
-        write = f.udf(line, t.BinaryType(), useArrow=False)
+        write = f.udf(sent("line_of", _written(self._question)), t.BinaryType(), useArrow=False)
         differing = self._outcomes.where(f.col("kind") != DifferenceKind.COMMON.value)
         return differing.select(write(f.struct("*")).alias("line"))
 
@@ -214,7 +186,7 @@ class _Comparison:
         counts = ("left_count", "right_count")
         several = [f.when(f.col(count) > 1, f.col(count)) for count in counts]
         found = self._keys.agg(*(add(rows) for rows in several for add in (f.count, f.sum, f.max))).collect()[0]
-        order = f.udf(key_order, t.BinaryType(), useArrow=False)
+        order = f.udf(sent("key_order"), t.BinaryType(), useArrow=False)
         for side, count, told in zip(self._sides, counts, (found[:3], found[3:]), strict=True):
             duplicates = Duplicates(side.output.name)
             keys, rows, most = told

@@ -6,7 +6,7 @@ so that the state at each block's start is known without reading the file in one
 """
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ from pyspark.sql import types as t
 
 from app.domain.reconciliation.records import LONGEST_RECORD_BYTES, MalformedError, Side
 from app.engines.comparing.question import ComparedOutput
-from app.engines.comparing.records import STAYS, header_of, passage, read_header
+from app.engines.comparing.records import STAYS, header_of, read_header
+from app.engines.comparing.sending import sent
 
 _FIRST_LINES = 16  # that a header is looked for in
 _MOST_LINES = 1 << 20
@@ -83,8 +84,7 @@ def _header(lines: Frame, output: ComparedOutput) -> bytes:
 
 def _records(spark: Any, lines: Frame, output: ComparedOutput, line_of: Callable[[int], int]) -> Frame:
     """A line each, unless one of them leaves a cell open."""
-    delimiter = output.delimiter
-    changes = f.udf(lambda line: passage(bytes(line), delimiter), t.IntegerType(), useArrow=False)
+    changes = f.udf(sent("change", output.delimiter), t.IntegerType(), useArrow=False)
     opening = lines.where("quoted").select(changes("record").alias("change")).where("change % 2 = 1")
     if not opening.limit(1).collect():
         return lines.select("id", "record")
@@ -95,7 +95,7 @@ def _records(spark: Any, lines: Frame, output: ComparedOutput, line_of: Callable
     for row in sizes.where(f.col("size") > LONGEST_RECORD_BYTES).orderBy("first").limit(1).collect():
         problem = "a quoted cell is longer than 16 MiB: is its closing quote missing?"
         raise MalformedError(output.name, line_of(row[0]), problem)
-    joined = f.udf(lambda pieces: b"\n".join(bytes(piece[1]) for piece in pieces), t.BinaryType(), useArrow=False)
+    joined = f.udf(sent("joined"), t.BinaryType(), useArrow=False)
     pieces = f.sort_array(f.collect_list(f.struct("id", "record"))).alias("pieces")
     whole = several.groupBy(f.col("first").alias("id")).agg(pieces)
     alone = placed.where("not open_before and not open_after").select("id", "record")
@@ -118,42 +118,44 @@ def _placed(spark: Any, lines: Frame, output: ComparedOutput, line_of: Callable[
         f.last(set_to, ignorenulls=True).over(before).alias("was_set"),
         f.coalesce(f.max("turns").over(before), f.lit(0)).alias("turned"),
     )
-    ends = counted.groupBy("block").agg(f.max("turns"), f.max_by(set_to, f.when(setting, f.col("id"))))
-    starts, last_open = _starts(ends.collect())
-    states = spark.createDataFrame(sorted(starts.items()), "block long, open_at_start boolean")
     odd = f.pmod(f.col("turned") - f.coalesce(f.col("was_set.turns"), f.lit(0)), f.lit(2)) == 1
-    set_or_start = f.coalesce(f.col("was_set.open"), f.col("open_at_start"))
-    known = looked.join(f.broadcast(states), "block").withColumn("open_before", set_or_start != odd)
-    known = known.withColumn(
-        "open_after",
-        f.expr("CASE change WHEN 0 THEN false WHEN 3 THEN true WHEN 1 THEN NOT open_before ELSE open_before END"),
+
+    def open_before(open_at_start: Any) -> Any:
+        return f.coalesce(f.col("was_set.open"), open_at_start) != odd
+
+    def last_begun(*, open_at_start: bool) -> Any:
+        return f.max(f.when(~open_before(f.lit(open_at_start)), f.col("id")))
+
+    blocks = looked.groupBy("block").agg(
+        f.max("turns").alias("turns"),
+        f.max_by(set_to, f.when(setting, f.col("id"))).alias("was_set"),
+        f.array(last_begun(open_at_start=False), last_begun(open_at_start=True)).alias("last_begun"),
     )
-    begins = f.when(~f.col("open_before"), f.col("id"))
-    firsts = {row[0]: row[1] for row in known.groupBy("block").agg(f.max(begins)).collect()}
-    carried = dict(_carried(firsts))
-    if last_open:
-        begun = max(id_ for id_ in firsts.values() if id_ is not None)
+    states, begun = _states(blocks.collect())
+    if begun is not None:
         raise MalformedError(output.name, line_of(begun), "a quoted cell is not closed before the end of the file.")
-    brought = spark.createDataFrame(sorted(carried.items()), "block long, brought long")
+    known = looked.join(
+        f.broadcast(spark.createDataFrame(states, "block long, open_at_start boolean, brought long")), "block"
+    ).withColumn("open_before", open_before(f.col("open_at_start")))
+    after = "CASE change WHEN 0 THEN false WHEN 3 THEN true WHEN 1 THEN NOT open_before ELSE open_before END"
+    begins = f.when(~f.col("open_before"), f.col("id"))
     first = f.coalesce(f.last(begins, ignorenulls=True).over(in_block), f.col("brought")).alias("first")
-    return known.join(f.broadcast(brought), "block").select("id", "record", "open_before", "open_after", first)
+    return known.select("id", "record", "open_before", f.expr(after).alias("open_after"), first)
 
 
-def _starts(ends: list[Any]) -> tuple[Mapping[int, bool], bool]:
-    """Whether a cell is open at each block's start, and at the end of the file."""
-    starts, is_open = {}, False
-    for block, turns, was_set in sorted(ends, key=lambda row: row[0]):
-        starts[block] = is_open
+def _states(blocks: Iterable[Any]) -> tuple[list[tuple[int, bool, int | None]], int | None]:
+    """By block whether a cell is open at its start, and the line that the record there began with.
+
+    The line is given as well that the file's last record began with, where that is open at the end.
+    """
+    states: list[tuple[int, bool, int | None]] = []
+    is_open, begun = False, None
+    for block, turns, was_set, last_begun in sorted(blocks, key=lambda row: row[0]):
+        states.append((block, is_open, begun))
+        last = last_begun[is_open]
+        begun = begun if last is None else last
         is_open = (is_open if was_set is None else was_set[0]) != bool((turns - (was_set[1] if was_set else 0)) % 2)
-    return starts, is_open
-
-
-def _carried(firsts: Mapping[int, int | None]) -> Iterator[tuple[int, int | None]]:
-    """By block the first line of the record that the block's first line may belong to."""
-    last: int | None = None
-    for block, first in sorted(firsts.items()):
-        yield block, last
-        last = last if first is None else first
+    return states, begun if is_open else None
 
 
 def _parquet(spark: Any, output: ComparedOutput, labels: tuple[str, ...]) -> Source:

@@ -20,7 +20,7 @@ from app.domain.reconciliation.result import DifferenceKind
 from app.domain.reconciliation.rows import unpack
 from app.domain.reconciliation.tally import Occurrence
 from app.engines.comparing.question import Question
-from app.engines.comparing.records import RecordReader, problem_of
+from app.engines.comparing.records import RecordReader, passage, problem_of
 
 ROW = "struct<where:binary,canonical:binary,written:binary,problem:string,line:int>"
 OUTCOMES = (
@@ -30,15 +30,19 @@ OUTCOMES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Making:
-    """How rows are made of a side's records."""
+# How rows are made of a side's records: the question, the places of the mapped columns, the number of all columns, the
+# delimiter, and the header as it stands in the file, or None where records are cells already.
+Making = tuple[str, tuple[int, ...], int, str, bytes | None]
 
-    question: str
-    places: tuple[int, ...]
-    width: int
-    delimiter: str
-    header: bytes | None
+
+def change(delimiter: str, line: Any) -> int:
+    """How a line changes whether a quoted cell is open."""
+    return passage(bytes(line), delimiter)
+
+
+def joined(pieces: Any) -> bytes:
+    """A record of several lines."""
+    return b"\n".join(bytes(piece[1]) for piece in pieces)
 
 
 def made(making: Making, record: Any) -> tuple[Any, ...] | None:
@@ -87,6 +91,12 @@ def line_of(question: str, outcome: Any) -> bytes:
     return _tools(question).lines.line(outcome_of(outcome))
 
 
+def key_order(key: Any) -> bytes:
+    """Bytes that ascend as the keys do."""
+    cells = unpack(bytes(key))
+    return sort_key([cells], range(len(cells)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Tools:
     settlement: Settlement
@@ -106,16 +116,12 @@ def _tools(text: str) -> _Tools:
 
 @lru_cache(maxsize=4)
 def _makers(making: Making) -> tuple[RowMaker, RecordReader | None]:
-    question = Question.from_document(json.loads(making.question))
-    maker = RowMaker(places=making.places, mapping=question.mapping, options=question.options)
-    if making.header is None:
+    text, places, width, delimiter, header = making
+    question = Question.from_document(json.loads(text))
+    maker = RowMaker(places=places, mapping=question.mapping, options=question.options)
+    if header is None:
         return maker, None
-    return maker, RecordReader(header=making.header, width=making.width, delimiter=making.delimiter)
-
-
-def key_order(key: Any) -> bytes:
-    cells = unpack(bytes(key))
-    return sort_key([cells], range(len(cells)))
+    return maker, RecordReader(header=header, width=width, delimiter=delimiter)
 
 
 def _sort(outcome: Outcome, order: Sequence[int]) -> bytes:

@@ -1,4 +1,4 @@
-"""A session on the warm Spark that has the job's package, as the product brings it there."""
+"""A session on the warm Spark."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,18 +6,14 @@ from uuid import uuid4
 
 import pytest
 
-from app.engines.comparing.package import package
 from tests.support.spark import SparkServer
 
 
 @pytest.fixture(scope="module")
-def spark(spark_server: SparkServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def spark(spark_server: SparkServer) -> Iterator[Any]:
     from pyspark.sql import SparkSession  # noqa: PLC0415 - takes a while, and not every test of the folder needs it
 
-    archive = tmp_path_factory.mktemp("package") / "comparison.zip"
-    archive.write_bytes(package()[1])
     session = SparkSession.builder.remote(f"{spark_server.connect_url}/;session_id={uuid4()}").create()
-    session.addArtifacts(str(archive), pyfile=True)
     session.conf.set("spark.sql.files.maxPartitionBytes", "5000b")  # several parts of each file
     session.conf.set("spark.sql.adaptive.enabled", "false")  # planning anew after each stage takes longer than these
     yield session

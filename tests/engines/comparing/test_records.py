@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
+import pyspark
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +13,7 @@ from app.domain.reconciliation.merging import sort_key
 from app.domain.reconciliation.records import MalformedError, Records
 from app.engines.comparing.package import package
 from app.engines.comparing.records import RecordReader, ends_inside, header_of, passage, read_header
+from app.engines.comparing.sending import sent
 from tests.domain.reconciliation.reconciliation_oracle import NUMBERS, OTHERS, TEXTS, side_of
 
 cells = st.one_of(st.none(), st.sampled_from([*NUMBERS, *OTHERS, *TEXTS]), st.text(max_size=3))
@@ -78,6 +81,26 @@ for name in ("pyspark", "pyspark.sql"):
     sys.modules[name] = MagicMock()
 from app.engines.comparing import job
 assert job.__file__.startswith({str(archive)!r})
+"""
+    subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True)
+
+
+def test_what_the_workers_get_brings_its_code_along_in_place_of_an_older_one(tmp_path):
+    from pyspark import cloudpickle  # noqa: PLC0415 - takes a while
+
+    sent_function = tmp_path / "function"
+    sent_function.write_bytes(cloudpickle.dumps(sent("change", ",")))
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "__init__.py").write_text("version = 1")
+    program = f"""
+import pathlib, pickle, sys
+sys.path += [{str(tmp_path)!r}, {str(Path(pyspark.__file__).parents[1])!r}]
+import app
+assert app.version == 1
+function = pickle.loads(pathlib.Path({str(sent_function)!r}).read_bytes())
+assert [function(line) for line in (b'a,b', b'a,"b', b'a"')] == [2, 1, 0]
+assert sys.modules["app.engines.comparing.workers"].__spec__.loader.data_phantom
+assert not hasattr(sys.modules["app"], "version")
 """
     subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True)
 
