@@ -1,7 +1,9 @@
 """Comparisons beyond one machine: which of two outputs go to a Spark, and how its job is followed to the result."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +11,7 @@ import structlog
 
 from app.domain.errors import NotFoundError
 from app.domain.outputs import OutputFormat
-from app.engines.base import EngineError, EngineKind, Handle, WorkState
+from app.engines.base import EngineError, EngineKind, Handle, Poll, WorkState
 from app.engines.comparing.question import ComparedOutput, Question
 from app.engines.comparing.work import Comparing
 from app.engines.registry import EngineRegistry
@@ -20,7 +22,8 @@ from app.services.reconciliations import mapping_of, options_of
 from app.services.runs import refuse_pruned
 
 POLL_WAIT = timedelta(seconds=1)
-MOST_PAUSE = 30.0  # seconds before an engine that could not be asked is asked again
+COMPLAINTS = 3  # of Spark's own words, how many are told where a job has failed
+FIRST_PAUSE, MOST_PAUSE = 1.0, 30.0  # seconds before an engine that could not be asked is asked again
 
 log = structlog.get_logger()
 
@@ -93,33 +96,39 @@ class DistributedComparison:
     async def _follow(self, handle: Handle, stop: asyncio.Event, report: Report) -> None:
         """Up to success. Raises: EngineError, ComparisonStoppedError."""
         stopping = asyncio.create_task(self._cancel_when(stop, handle))
-        pause = 1.0
+        complaints: deque[str] = deque(maxlen=COMPLAINTS)
         try:
-            while True:
-                try:
-                    poll = await self._engine.poll(handle, wait=POLL_WAIT)
-                except EngineError as error:
-                    if not error.retriable:
-                        raise
-                    log.warning("comparison.engine_away", handle=handle.text, reason=error.message)
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, MOST_PAUSE)
-                    continue
-                pause = 1.0
-                for line in poll.log:
-                    if line.stream == "engine":  # the rest is Spark's own talk
-                        await report(poll.progress or 0.0, line.text)
-                if poll.progress is not None:
-                    await report(poll.progress, None)
-                if poll.state is WorkState.SUCCEEDED:
-                    return
-                if poll.state is not WorkState.RUNNING:
-                    if stop.is_set() or poll.error is None:
-                        raise ComparisonStoppedError
-                    raise poll.error
+            async with aclosing(self._polls(handle)) as polls:
+                async for poll in polls:
+                    await _pass_on(poll, complaints, report)
+            if poll.state is WorkState.SUCCEEDED:
+                return
+            if stop.is_set() or poll.error is None:
+                raise ComparisonStoppedError
+            for complaint in complaints:
+                await report(poll.progress or 0.0, complaint)
+            raise poll.error
         finally:
             stopping.cancel()
             await asyncio.gather(stopping, return_exceptions=True)
+
+    async def _polls(self, handle: Handle) -> AsyncGenerator[Poll, None]:
+        """The last one is of work that has ended. Raises: TerminalEngineError."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                poll = await self._engine.poll(handle, wait=POLL_WAIT)
+            except EngineError as error:
+                if not error.retriable:
+                    raise
+                log.warning("comparison.engine_away", handle=handle.text, reason=error.message)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, MOST_PAUSE)
+                continue
+            pause = FIRST_PAUSE
+            yield poll
+            if poll.state is not WorkState.RUNNING:
+                return
 
     async def _cancel_when(self, stop: asyncio.Event, handle: Handle) -> None:
         await stop.wait()
@@ -144,3 +153,14 @@ class DistributedComparison:
             name=f"The {side} side («{row.name}»)",
             labels=tuple(column["name"] for column in row.output_columns or ()) if parquet else None,
         )
+
+
+async def _pass_on(poll: Poll, complaints: deque[str], report: Report) -> None:
+    """What is worth an event of the run, and of all that Spark says what may be the reason of a failure."""
+    if poll.progress is not None:
+        await report(poll.progress, None)
+    for line in poll.log:
+        if line.stream == "engine":
+            await report(poll.progress or 0.0, line.text)
+        elif "Error" in line.text or "Exception" in line.text:
+            complaints.append(line.text)

@@ -79,7 +79,11 @@ class SparkEngine(FakeEngine):
             at = datetime.now(UTC)
             lines = [EngineLogLine(at=at, stream=stream, text=f"{stream} talks") for stream in ("engine", "stderr")]
             return Poll(state=WorkState.RUNNING, progress=0.25, log=lines)
-        return Poll(state=WorkState.FAILED if self.spark.error else WorkState.SUCCEEDED, error=self.spark.error)
+        if self.spark.error is None:
+            return Poll(state=WorkState.SUCCEEDED)
+        words = "INFO talk", 'java.io.IOException: Cannot run program "python3.11"', "  at java.lang.Thread"
+        lines = [EngineLogLine(at=datetime.now(UTC), stream="stderr", text=text) for text in words]
+        return Poll(state=WorkState.FAILED, error=self.spark.error, log=lines)
 
     async def cancel(self, handle: Handle) -> None:
         self.spark.cancelled.append(handle.text)
@@ -249,6 +253,8 @@ async def test_what_the_job_says_of_its_failure_is_the_run_s_error(bench, spark)
         row = await ended(bench, (await launched(bench, wanted)).id)
     assert row.status is ReconciliationStatus.FAILED
     assert (row.error_code, row.error_message) == ("INVALID", "The left side, line 3: no.")
+    told = [message for message in await messages(bench) if "java" in message]
+    assert told == ['java.io.IOException: Cannot run program "python3.11"']
 
 
 async def _begun(spark: Spark) -> bool:
