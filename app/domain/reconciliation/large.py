@@ -2,7 +2,9 @@
 
 1. *Scan* (`scan`): each side is read once, both at the same time. A kernel parses the records by bytes, brings every
    mapped cell to its canonical text (`cells`), and keeps 64 bits of hash for each row and, with keys, for each key.
-   These go to disk in partitions by the hash.
+   These go to disk in partitions by the hash. Where both sides are written alike and have keys, a row's hash is that of
+   its line, and only the key's cells are looked into: lines that are equal are equal rows, and the others are looked
+   into later. It takes keys that stand once, and few differences; else the scan begins again.
 2. *Match* (`kernels.matching`): partition by partition the hashes of both sides are counted. What is on both sides is
    common; of each row that one side has more of, the surplus is marked.
 3. *Pick*: the marked records alone are read again and kept by their group: the key; without keys, the row (with a
@@ -37,6 +39,7 @@ from app.domain.reconciliation.totals import Totals
 
 MATCH_WEIGHT = 0.15  # of what reading the files costs, as measured
 PICK_WEIGHT, RESOLVE_WEIGHT = 0.3, 1.0  # for each byte that is read again, and of the residue
+_MOST_UNLIKE_LINES = 0.25
 _ATTEMPTS = 3
 
 
@@ -64,19 +67,37 @@ class LargeComparison:
 
     def run(self) -> None:
         """Raises: MalformedError, UnavailableError, ComparisonCancelledError."""
+        by_line = self._lines_are_alike()
         for _ in range(_ATTEMPTS):
             with ExitStack() as stack:
                 crew = stack.enter_context(Crew(self._meter))
-                if self._attempt(new_seeds(len(self._sources[0].places)), stack, crew):
+                if self._attempt(new_seeds(len(self._sources[0].places)), stack, crew, by_line=by_line):
                     return
+                by_line = False
         raise UnavailableError("The hashes of different rows agreed again and again: start the comparison once more.")
 
-    def _attempt(self, seeds: Seeds, stack: ExitStack, crew: Crew) -> bool:
-        """False where the hashes of different rows agree."""
+    def _too_many(self, side: LargeSide) -> bool:
+        """So many lines differ that they may be other writings of equal rows: a whole look at them is cheaper."""
+        return side.marked() > side.extent.rows * _MOST_UNLIKE_LINES
+
+    def _lines_are_alike(self) -> bool:
+        """Whether equal rows may well be written the same: then lines tell most of them, and cells need no look."""
+        left, right = self._sources
+        return bool(
+            left.keys
+            and left.side.delimiter == right.side.delimiter
+            and len(left.header) == len(right.header)
+            and left.places == right.places
+            and not left.options.ignore_case
+        )
+
+    def _attempt(self, seeds: Seeds, stack: ExitStack, crew: Crew, *, by_line: bool) -> bool:
+        """False where the hashes of different rows agree, or where lines are not the way to tell these rows apart."""
         left, right = (
             LargeSide(
                 source=source,
                 seeds=seeds,
+                by_line=by_line,
                 meter=self._meter,
                 folder=self._spill_folder,
                 partition_bits=self._partition_bits,
@@ -87,6 +108,9 @@ class LargeComparison:
         crew.both(left.scan, right.scan)
         matching = Matching(left=left, right=right, sample_limit=self._sample_limit, meter=self._meter)
         crew.each(matching.match, 1 << self._partition_bits, weight=MATCH_WEIGHT * self._size_bytes)
+        if by_line and (matching.keys_repeat or self._too_many(left) or self._too_many(right)):
+            self._meter.expect(self._size_bytes * (1 + MATCH_WEIGHT))
+            return False
         self._meter.expect(left.to_pick() * PICK_WEIGHT + right.to_pick() * PICK_WEIGHT)
         crew.both(lambda: left.pick(PICK_WEIGHT), lambda: right.pick(PICK_WEIGHT))
         if left.common_check() != right.common_check():

@@ -23,12 +23,20 @@ _MOST_PARTITION_BITS = 10
 
 class LargeSide:
     def __init__(
-        self, *, source: RowSource, seeds: Seeds, meter: Meter, folder: Path, partition_bits: int, stack: ExitStack
+        self,
+        *,
+        source: RowSource,
+        seeds: Seeds,
+        by_line: bool = False,
+        meter: Meter,
+        folder: Path,
+        partition_bits: int,
+        stack: ExitStack,
     ) -> None:
         self.source = source
         self.folder = folder
         self.partition_bits = partition_bits
-        self.layout = layout_of(source, seeds)
+        self.layout = layout_of(source, seeds, by_line=by_line)
         self.scanner = SideScanner(source=source, layout=self.layout, meter=meter)
         self.rows = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits))
         self.keys = self.rows
@@ -50,12 +58,14 @@ class LargeSide:
         self._marks.append(bits)
         return bits
 
+    def marked(self) -> int:
+        """How many rows are marked."""
+        return int(np.bitwise_count(self._all_marks()).sum())
+
     def to_pick(self) -> int:
         """How many bytes will about be read again."""
-        marked = int(np.bitwise_count(self._all_marks()).sum())
-        return min(
-            self.source.side.size_bytes, self.source.side.size_bytes * marked * INDEXED // max(self.extent.rows, 1)
-        )
+        size_bytes = self.source.side.size_bytes
+        return min(size_bytes, size_bytes * self.marked() * INDEXED // max(self.extent.rows, 1))
 
     def pick(self, weight: float) -> None:
         """Reads the marked records again; each byte counts for so much of the progress."""
@@ -107,7 +117,7 @@ def residue_at(numbers: NDArray[np.int64], scanned: Scanned) -> Residue:
     )
 
 
-def layout_of(source: RowSource, seeds: Seeds) -> Layout:
+def layout_of(source: RowSource, seeds: Seeds, *, by_line: bool) -> Layout:
     slots = np.full(len(source.header), -1, np.int64)
     slots[list(source.places)] = np.arange(len(source.places))
     keys = np.full(len(source.places), not source.keys)
@@ -117,6 +127,8 @@ def layout_of(source: RowSource, seeds: Seeds) -> Layout:
         slots=slots,
         keys=keys,
         keyed=bool(source.keys),
+        by_line=by_line,
+        last_key=max((source.places[key] for key in source.keys), default=len(source.header) - 1),
         grouping=BY_TEXT if source.grouped_by_text else BY_KEY,
         options=_flags(source.options),
         seeds=seeds,

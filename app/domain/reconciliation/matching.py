@@ -40,9 +40,13 @@ class Matching:
         self._own = threading.local()
         self._samples: list[CommonRows] = []
         self.pairs = 0
+        self.keys_repeat = False  # found out where rows are told apart by their lines
 
     def match(self, partition: int) -> None:
         self._meter.check()
+        if self._left.layout.by_line and counted(self._left.keys, self._right.keys, partition).repeat():
+            self.keys_repeat = True
+            return
         counts = counted(self._left.rows, self._right.rows, partition)
         more, pairs, differing = surplus(counts)
         samples = self._first(counts)

@@ -4,7 +4,6 @@ import threading
 from contextlib import ExitStack
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.domain.reconciliation.exact import Duplicates
 from app.domain.reconciliation.kernels.matching import Counts, look_up, repeated
@@ -37,9 +36,9 @@ class Totals:
         self._tally = tally
         self._pairs = matched.pairs
         self._keyed = bool(left.source.keys)
+        self._unique = left.layout.by_line  # else rows would not have been told apart by their lines
         self._lock = threading.Lock()
         self._duplicates = (Duplicates(left.source.side.name), Duplicates(right.source.side.name))
-        self._repeated: tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]] = ([], [])
         self._samples = matched.samples()
         self._left_records = left.records(np.array([row.left for row in self._samples], np.int64))
         self._right_records = right.records(np.array([row.right for row in self._samples], np.int64))
@@ -47,7 +46,7 @@ class Totals:
         rows = max(left.residue.count, right.residue.count)
         self._partitions = 1 << left.partition_bits
         self.shares = min(max(rows // _ROWS_AT_ONCE, 1), self._partitions)
-        if self._keyed:
+        if self._keyed and not self._unique:
             self.shares = max(self.shares, min(self._partitions, 4))
         self._shift = np.uint64(64 - left.partition_bits)
         self._regrouped = tuple(
@@ -60,7 +59,9 @@ class Totals:
         """Looks up and resolves one share of the partitions."""
         partitions = self._share(share)
         left, right = (side.residue.read(*partitions) for side in self._sides)
-        if self._keyed or len(left.numbers) or len(right.numbers):
+        if self._unique:
+            _count_unique(left, right)
+        elif self._keyed or len(left.numbers) or len(right.numbers):
             for partition in partitions:
                 self._look_up(partition, left, right)
         if self._regrouped:
@@ -126,3 +127,9 @@ class Totals:
         cells = next(iter(records_of([record], source.side)))
         _, _, canonical, written = source.row(number, cells)
         return Occurrence(number, canonical, written)
+
+
+def _count_unique(left: Residue, right: Residue) -> None:
+    """Where a key stands once at most, its row of the other side is left over as well, or there is none."""
+    left.totals[:, 0], left.totals[:, 1] = 1, np.isin(left.groups, right.groups)
+    right.totals[:, 0], right.totals[:, 1] = np.isin(right.groups, left.groups), 1

@@ -26,6 +26,10 @@ class Counts(NamedTuple):
     first_left: NDArray[np.int64]
     first_right: NDArray[np.int64]
 
+    def repeat(self) -> bool:
+        """Whether a hash stands more than once on a side."""
+        return bool(self.left.max() > 1 or self.right.max() > 1)
+
 
 def new_counts(slots: int) -> Counts:
     """An empty table; `slots` is a power of two, and more than the hashes that will be in it."""

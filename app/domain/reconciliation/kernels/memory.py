@@ -76,6 +76,7 @@ _zeros = cast("Callable[[np.uint64], int]", _trailing_zeros)
 
 _LOW_BITS = np.uint64(0x0101010101010101)
 _HIGH_BITS = np.uint64(0x8080808080808080)
+_LOWER_BITS = ~_HIGH_BITS
 _ZEROS, _TO_NINE, _HALVES = (np.uint64(byte * 0x0101010101010101) for byte in (0x30, 0x06, 0xF0))
 
 
@@ -90,6 +91,31 @@ def find_either(place: Address, one: int, other: int) -> Address:
         found &= _HIGH_BITS
         if found:
             return place + (_zeros(found) >> 3)
+        place += 8
+
+
+@njit(nogil=True, cache=True)
+def _places_of(word: np.uint64, bytes_alike: np.uint64) -> np.uint64:
+    """The highest bit of each byte of a word that is the wanted one; unlike the test for any, exact for all."""
+    unlike = word ^ bytes_alike
+    return ~(((unlike & _LOWER_BITS) + _LOWER_BITS) | unlike | _LOWER_BITS)
+
+
+@njit(nogil=True, cache=True)
+def look_along(place: Address, end_mark: int, counted: int, noticed: int) -> tuple[Address, int, bool]:
+    """Where the next `end_mark` is, how many of one byte are before it, and whether there is one of another."""
+    ends, ones, others = np.uint64(end_mark) * _LOW_BITS, np.uint64(counted) * _LOW_BITS, np.uint64(noticed) * _LOW_BITS
+    count, seen = np.uint64(0), np.uint64(0)
+    while True:
+        word = word_at(place)
+        at_end, like_one, like_other = _places_of(word, ends), _places_of(word, ones), _places_of(word, others)
+        if at_end:
+            before = (at_end & (~at_end + np.uint64(1))) - np.uint64(1)
+            like_one, like_other = like_one & before, like_other & before
+        count += ((like_one >> np.uint64(7)) * _LOW_BITS) >> np.uint64(56)
+        seen |= like_other
+        if at_end:
+            return place + (_zeros(at_end) >> 3), int(count), seen != np.uint64(0)
         place += 8
 
 

@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from app.domain.reconciliation.kernels.hashing import Seeds, finish, hashes, null_hashes
-from app.domain.reconciliation.kernels.memory import Address, are_digits, byte_at, find_either, put_byte
+from app.domain.reconciliation.kernels.memory import Address, are_digits, byte_at, find_either, look_along, put_byte
 from app.domain.reconciliation.kernels.texts import (
     CARRIAGE_RETURN,
     IN_PLACE,
@@ -34,13 +34,16 @@ class Layout(NamedTuple):
     """How to read a side.
 
     Its delimiter, its columns' places in the mapping (-1: not mapped), which places are keys (without keys all are: the
-    group is the row), what makes a group, and the options of `texts`.
+    group is the row), whether rows are told apart by their lines as they are written, the last key's column, what
+    makes a group, and the options of `texts`.
     """
 
     delimiter: int
     slots: NDArray[np.int64]
     keys: NDArray[np.bool_]
     keyed: bool
+    by_line: bool
+    last_key: int
     grouping: int
     options: int
     seeds: Seeds
@@ -150,6 +153,40 @@ def _is_canonical(start: Address, end: Address) -> bool:
 
 
 @njit(nogil=True, cache=True)
+def _cell_hashes(
+    cell: Cell, slot: int, layout: Layout, texts: Address, scratch: Address
+) -> tuple[np.uint64, np.uint64, bool, bool]:
+    """The two hashes of a mapped cell; whether it is a number (asked only where that makes groups), or undecided."""
+    one, other = layout.seeds[slot, 0], layout.seeds[slot, 1]
+    first, last = cell.start, cell.end
+    if not cell.quoted and first == last:
+        one, other = null_hashes(one, other)
+        return one, other, False, False
+    if cell.doubled:
+        first, last = texts, unquote(first, last, texts)
+    where = IN_PLACE
+    if layout.options or not _is_canonical(first, last):
+        where, first, last = canonical(first, last, scratch, layout.options)
+    if where >= NULL:
+        one, other = null_hashes(one, other)
+        return one, other, False, where == UNDECIDED
+    number = layout.grouping == BY_TEXT and is_number(first, last)
+    one, other = hashes(first, last, one, other)
+    return one, other, number, False
+
+
+@njit(nogil=True, cache=True)
+def _line_hashes(start: Address, after: Address, layout: Layout) -> tuple[np.uint64, np.uint64]:
+    """The two hashes of a record as it is written, without what ends its line."""
+    end = after - 1
+    if end > start and byte_at(end - 1) == CARRIAGE_RETURN:
+        end -= 1
+    last_seeds = len(layout.seeds) - 1
+    row, check = hashes(start, end, layout.seeds[last_seeds, 0], layout.seeds[last_seeds, 1])
+    return finish(row), finish(check)
+
+
+@njit(nogil=True, cache=True)
 def read_record(
     start: Address, end: Address, layout: Layout, scanned: Scanned, place: int, texts: Address, scratch: Address
 ) -> tuple[int, Address]:
@@ -169,24 +206,15 @@ def read_record(
             return MALFORMED, start
         slot = layout.slots[column]
         if slot >= 0:
-            one, other = layout.seeds[slot, 0], layout.seeds[slot, 1]
-            where, first, last = NULL, cell.start, cell.end
-            if cell.quoted or last > first:
-                if cell.doubled:
-                    first, last = texts, unquote(first, last, texts)
-                if layout.options or not _is_canonical(first, last):
-                    where, first, last = canonical(first, last, scratch, layout.options)
-                    undecided |= where == UNDECIDED
-                else:
-                    where = IN_PLACE
-            one_hash, other_hash = null_hashes(one, other) if where >= NULL else hashes(first, last, one, other)
-            row += one_hash
-            check += other_hash
+            one, other, number, unknown = _cell_hashes(cell, slot, layout, texts, scratch)
+            undecided |= unknown
+            row += one
+            check += other
             if layout.grouping == BY_KEY:
                 if layout.keys[slot]:
-                    group += one_hash
+                    group += one
             else:
-                group += one if where < NULL and is_number(first, last) else one_hash
+                group += layout.seeds[slot, 0] if number else one
         column += 1
         address = cell.after + 1
         if byte_at(cell.after) == NEWLINE:
@@ -200,6 +228,52 @@ def read_record(
     scanned.ends[place] = address
     scanned.undecided[place] = undecided
     return READ, address
+
+
+@njit(nogil=True, cache=True)
+def _behind_record(start: Address, end: Address, layout: Layout) -> tuple[int, Address]:
+    """What is behind a record that may have quotes, and whether it is well formed."""
+    address, columns = start, 0
+    while True:
+        cell = next_cell(address, end, layout.delimiter)
+        if cell.after < 0:
+            return (DONE if cell.after == -1 else MALFORMED), start
+        columns += 1
+        address = cell.after + 1
+        if byte_at(cell.after) == NEWLINE:
+            return (READ if columns == len(layout.slots) else MALFORMED), address
+
+
+@njit(nogil=True, cache=True)
+def _read_line(
+    start: Address, end: Address, layout: Layout, scanned: Scanned, place: int, texts: Address, scratch: Address
+) -> tuple[int, Address]:
+    """As `read_record`, but the row's hashes are those of its line: only the key's cells are looked into."""
+    line_end, delimiters, quotes = look_along(start, NEWLINE, layout.delimiter, QUOTE)
+    after = line_end + 1
+    if quotes:
+        ended, after = _behind_record(start, end, layout)
+        if ended != READ:
+            return ended, start
+    elif delimiters + 1 != len(layout.slots):
+        return MALFORMED, start
+    row, check = _line_hashes(start, after, layout)
+    group = layout.seeds[len(layout.seeds) - 1, 0]
+    address = start
+    for column in range(layout.last_key + 1):
+        cell = next_cell(address, end, layout.delimiter)
+        slot = layout.slots[column]
+        if slot >= 0 and layout.keys[slot]:
+            one, _, _, _ = _cell_hashes(cell, slot, layout, texts, scratch)
+            group += one
+        address = cell.after + 1
+    scanned.rows[place] = row
+    scanned.checks[place] = check
+    scanned.groups[place] = finish(group)
+    scanned.starts[place] = start
+    scanned.ends[place] = after
+    scanned.undecided[place] = False
+    return READ, after
 
 
 @njit(nogil=True, cache=True)
@@ -245,7 +319,10 @@ def scan(
                 continue
         if count == capacity:
             return count, address, FULL
-        ended, address = read_record(address, end, layout, scanned, count, texts, scratch)
+        if layout.by_line:
+            ended, address = _read_line(address, end, layout, scanned, count, texts, scratch)
+        else:
+            ended, address = read_record(address, end, layout, scanned, count, texts, scratch)
         if ended != READ:
             return count, address, ended
         count += 1
@@ -301,9 +378,12 @@ def pick(
                 number += 1
             else:
                 break
+        start_of_record = address
         ended, address = read_record(address, end, layout, scanned, done, texts, scratch)
         if ended != READ:
             return done
+        if layout.by_line:
+            _, scanned.checks[done] = _line_hashes(start_of_record, address, layout)
         number += 1
     return len(numbers)
 
