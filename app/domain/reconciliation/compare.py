@@ -3,14 +3,12 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from app.domain.reconciliation.estimate import SIFT_WEIGHT, Estimation
 from app.domain.reconciliation.exact import compare_exactly
-from app.domain.reconciliation.large import MATCH_WEIGHT, LargeComparison
 from app.domain.reconciliation.mapping import ColumnMapping, check_mapping
 from app.domain.reconciliation.method import choose_method
 from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions, Thresholds
 from app.domain.reconciliation.pairing import Pairing
-from app.domain.reconciliation.progress import Meter
+from app.domain.reconciliation.progress import MATCH_WEIGHT, SIFT_WEIGHT, Meter
 from app.domain.reconciliation.records import Side
 from app.domain.reconciliation.result import DifferenceKind, ReconciliationResult
 from app.domain.reconciliation.rows import sources
@@ -58,6 +56,8 @@ def compare(
     if method is ReconciliationMethod.EXACT:
         compare_exactly(left=left_rows, right=right_rows, tally=tally, pairing=pairing, keyed=keyed, meter=meter)
     elif options.verify:
+        from app.domain.reconciliation.large import LargeComparison  # noqa: PLC0415 - small sides need no kernels
+
         LargeComparison(
             left=left_rows,
             right=right_rows,
@@ -69,6 +69,8 @@ def compare(
             meter=meter,
         ).run()
     else:
+        from app.domain.reconciliation.estimate import Estimation  # noqa: PLC0415 - likewise
+
         rate = Estimation(
             left=left_rows,
             right=right_rows,

@@ -22,14 +22,11 @@ from app.domain.reconciliation.entry_spill import EntrySpill
 from app.domain.reconciliation.kernels.hashing import new_seeds
 from app.domain.reconciliation.large_side import LargeSide, partition_bits_for
 from app.domain.reconciliation.options import Thresholds
-from app.domain.reconciliation.progress import Meter
+from app.domain.reconciliation.progress import PICK_WEIGHT, SIFT_WEIGHT, Meter
 from app.domain.reconciliation.resolving import alone
 from app.domain.reconciliation.result import DifferenceKind
 from app.domain.reconciliation.rows import RowSource
 from app.domain.reconciliation.tally import Tally
-
-SIFT_WEIGHT = 1.0  # filling the filters and asking them costs as much as reading the files, as measured
-_PICK_WEIGHT = 0.3
 
 
 class _Filters:
@@ -118,7 +115,7 @@ class Estimation:
             weight = SIFT_WEIGHT * sum(source.side.size_bytes for source in self._sources)
             crew.each(of_left.sift, 1 << bits, weight=weight / 2)
             crew.each(of_right.sift, 1 << bits, weight=weight / 2)
-            crew.both(lambda: left.pick(_PICK_WEIGHT), lambda: right.pick(_PICK_WEIGHT))
+            crew.both(lambda: left.pick(PICK_WEIGHT), lambda: right.pick(PICK_WEIGHT))
             self._tell(left, right)
             self._count(left, right, of_left, of_right)
             return self._rate(left_filters, right_filters)

@@ -31,14 +31,12 @@ from app.domain.reconciliation.large_side import LargeSide, partition_bits_for
 from app.domain.reconciliation.matching import Matching
 from app.domain.reconciliation.options import Thresholds
 from app.domain.reconciliation.pairing import Pairing
-from app.domain.reconciliation.progress import Meter
+from app.domain.reconciliation.progress import MATCH_WEIGHT, PICK_WEIGHT, RESOLVE_WEIGHT, Meter
 from app.domain.reconciliation.resolving import Resolver
 from app.domain.reconciliation.rows import RowSource
 from app.domain.reconciliation.tally import Tally
 from app.domain.reconciliation.totals import Totals
 
-MATCH_WEIGHT = 0.15  # of what reading the files costs, as measured
-PICK_WEIGHT, RESOLVE_WEIGHT = 0.3, 1.0  # for each byte that is read again, and of the residue
 _MOST_UNLIKE_LINES = 0.25
 _ATTEMPTS = 3
 

@@ -5,6 +5,10 @@ import time
 from collections.abc import Callable
 
 REPORT_EVERY_SECONDS = 0.1
+# What the steps of a large comparison cost, as measured; reading both files once is 1.
+MATCH_WEIGHT = 0.15
+SIFT_WEIGHT = 1.0  # filling filters and asking them
+PICK_WEIGHT, RESOLVE_WEIGHT = 0.3, 1.0  # for each byte that is read again, and of the residue
 CHECK_EVERY_ROWS = 1024  # a row costs microseconds, so that a cancel is seen within milliseconds
 
 

@@ -192,3 +192,47 @@ def csv_of(names: list[str], rows: list[Row]) -> str:
         return "" if text is None else '"' + text.replace('"', '""') + '"'
 
     return "".join(",".join(cell(text) for text in row) + "\n" for row in [names, *rows])
+
+
+def both_methods(left: str, right: str, *, spill_dir: Path, **options: object) -> list[tuple[object, object]]:
+    answers = []
+    for method in ReconciliationMethod:
+        result, found = run(
+            side_of(left),
+            side_of(right, name="Right"),
+            pairs_of("k", "v", keys=("k",)),
+            ReconciliationOptions(method=method, **options),
+            spill_dir=spill_dir,
+        )
+        differences = sorted(
+            (row.kind, row.rows, row.left, row.right, row.left_count, row.right_count) for row in found
+        )
+        answers.append((replace(result, method=ReconciliationMethod.EXACT), differences))
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        pytest.param({n: n for n in range(50)}, {n: n + (n == 7) for n in reversed(range(50))}, id="few lines differ"),
+        pytest.param(
+            {n: n for n in range(50)}, {n: f"{n}.0" for n in range(50)}, id="all lines differ and no row does"
+        ),
+        pytest.param({n: n for n in range(50)}, {n: f"{n}.{n % 2}" for n in range(50)}, id="and some rows do"),
+        pytest.param({n: n for n in range(50)}, {f"{n}.00": n for n in range(3, 53)}, id="keys are written otherwise"),
+        pytest.param(
+            dict.fromkeys(range(50), '"a\nb"'), {n: '"a\nb"' if n else '"a,b"' for n in range(50)}, id="quotes"
+        ),
+    ],
+)
+def test_lines_tell_rows_apart_as_their_cells_do(left: dict, right: dict, tmp_path: Path) -> None:
+    tables = ["k,v\n" + "".join(f"{key},{value}\n" for key, value in table.items()) for table in (left, right)]
+    exact, bloom = both_methods(*tables, spill_dir=tmp_path)
+    assert exact == bloom
+
+
+def test_where_a_key_stands_twice_its_rows_are_told_apart_by_their_cells(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{n}\n" for n in range(50))
+    exact, bloom = both_methods(f"k,v\n{rows}7,7.0\n7,8\n", f"k,v\n7,7\n{rows}", spill_dir=tmp_path)
+    assert exact == bloom
+    assert exact[0].common_row_count == 51
