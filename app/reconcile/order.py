@@ -122,7 +122,6 @@ def _compared(
         table = None if file is None else DifferencesTable(mapping=mapping, write=file.write)
 
         def work(progress: Callable[[float], None], cancelled: Callable[[], bool]) -> ReconciliationResult:
-            sink: dict[str, Any] = {} if table is None else {"differences": table}
             return compare(
                 left.side,
                 right.side,
@@ -133,7 +132,7 @@ def _compared(
                 sample_limit=order.samples,
                 progress=progress,
                 cancelled=cancelled,
-                **sink,
+                differences=table,
             )
 
         result = ComparisonThread(work).result(lambda share: show("Comparing", share))

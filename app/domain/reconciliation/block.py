@@ -81,7 +81,7 @@ class BlockReader:
                 self._tally.sample(block.kind, *self._difference(block, place))
             if text is not None and isinstance(self._tally.sink, BlockSink):
                 self._tally.sink.write_block(text, len(block.counts))
-            else:
+            elif self._tally.sink is not None:
                 for place in range(len(block.counts)):
                     self._tally.tell(block.kind, *self._difference(block, place))
 

@@ -27,7 +27,7 @@ def compare(
     *,
     thresholds: Thresholds,
     spill_dir: Path,
-    differences: DifferenceSink = lambda _: None,
+    differences: DifferenceSink | None = None,
     sample_limit: int = 100,
     progress: Callable[[float], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,

@@ -203,7 +203,8 @@ def records_of(texts: Sequence[bytes], side: Side) -> Iterator[Cells]:
     """The cells of records that were read from a side before, each with the line break that ends it."""
     if not texts:
         return
-    content = b"".join([texts[0], *texts])  # the first of them once more, for a header
+    # The first of them once more, for a header; behind a mark of its own, for what begins with one is a cell's.
+    content = b"".join([codecs.BOM_UTF8, texts[0], *texts])
     part = replace(side, open=lambda: io.BytesIO(content), size_bytes=len(content))
     with Records(part, lambda _: None) as records:
         yield from records

@@ -70,7 +70,7 @@ class _Samples:
 class Tally:
     """Collects the outcome; which path feeds it, and in which order, does not show in it."""
 
-    def __init__(self, *, mapping: Sequence[ColumnMapping], sample_limit: int, sink: DifferenceSink) -> None:
+    def __init__(self, *, mapping: Sequence[ColumnMapping], sample_limit: int, sink: DifferenceSink | None) -> None:
         self.left_rows = 0
         self.right_rows = 0
         self.counts = dict.fromkeys(DifferenceKind, 0)
@@ -142,7 +142,8 @@ class Tally:
         places: Sequence[int],
     ) -> None:
         """Passes a difference on that is counted already."""
-        self.sink(self._difference(kind, rows, left=left, right=right, counts=counts, places=places))
+        if self.sink is not None:
+            self.sink(self._difference(kind, rows, left=left, right=right, counts=counts, places=places))
 
     def sample(
         self,
@@ -195,7 +196,8 @@ class Tally:
 
     def _differ(self, difference: RowDifference, left: Occurrence | None, right: Occurrence | None) -> None:
         self.counts[difference.kind] += difference.rows
-        self.sink(difference)
+        if self.sink is not None:
+            self.sink(difference)
         self._take_sample(difference, left, right)
 
     def _furthest(self, place: int) -> float | None:

@@ -266,3 +266,11 @@ def test_differing_samples_are_the_lowest_and_common_ones_the_first(
     assert len(found) == 3
     result, _ = run(left, right, mapping, options, spill_dir=tmp_path, sample_limit=0)
     assert set(result.samples.values()) == {()}
+
+
+@pytest.mark.parametrize("method", list(ReconciliationMethod))
+def test_a_byte_order_mark_within_a_table_belongs_to_its_cell(method: ReconciliationMethod, tmp_path: Path) -> None:
+    left, right = side_of('c\nx\n\ufeff"a\n'), side_of("c\nx\n", name="Right")
+    result, found = run(left, right, pairs_of("c"), ReconciliationOptions(method=method), spill_dir=tmp_path)
+    assert counts(result) == (1, 0, 1, 0)
+    assert [row.left for row in found] == [('\ufeff"a',)]
