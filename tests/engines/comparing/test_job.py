@@ -80,7 +80,7 @@ def test_awkward_tables_have_the_answer_of_the_exact_method(name, spark, tmp_pat
 
 
 WRONG = {
-    "ragged, below a record of two lines": (b'k,a\n1,"x\ny"\n2,3\n', b'k,a\n"1\n",2\n\n3\n'),
+    "ragged, below a record of two lines": (b"k,a\n1,2\n", b'k,a\n"1\n",2\n\n3\n'),
     "text behind a quote": (b'k,a\n1,"x"y\n', b"k,a\n"),
     "an open quote": (b"k,a\n1,2\n", b'k,a\n1,"2\n3,4\n'),
     "not UTF-8": (b"k,a\n1,2\n3,\xff\n", b"k,a\n1,2\n"),

@@ -13,7 +13,7 @@ from app.engines.comparing.question import ComparedOutput
 from app.engines.spark.comparison import seen_by_spark
 from tests.engines.comparing.tables import Case, here, question
 
-CASE = Case(left=b'k,a\n1,"x\ny"\n2,1\n2,1\n', right=b'k;a\n1;"x\ny"\n2;1.5\n', delimiters=(",", ";"), names=("k", "a"))
+CASE = Case(left=b'k,a\n1,"x,y"\n2,1\n2,1\n', right=b'k;a\n1;"x,y"\n2;1.5\n', delimiters=(",", ";"), names=("k", "a"))
 PLAYGROUND = UUID(int=7)
 
 
