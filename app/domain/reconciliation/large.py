@@ -4,7 +4,7 @@
    mapped cell to its canonical text (`cells`), and keeps 64 bits of hash for each row and, with keys, for each key.
    These go to disk in partitions by the hash. Where both sides are written alike and have keys, a row's hash is that of
    its line, and only the key's cells are looked into: lines that are equal are equal rows, and the others are looked
-   into later. It takes keys that stand once, and few differences; else the scan begins again.
+   into later. It takes keys that stand once, and no other writing of most values; else the scan begins again.
 2. *Match* (`kernels.matching`): partition by partition the hashes of both sides are counted. What is on both sides is
    common; of each row that one side has more of, the surplus is marked.
 3. *Pick*: the marked records alone are read again and kept by their group: the key; without keys, the row (with a
@@ -37,7 +37,7 @@ from app.domain.reconciliation.rows import RowSource
 from app.domain.reconciliation.tally import Tally
 from app.domain.reconciliation.totals import Totals
 
-_MOST_UNLIKE_LINES = 0.25
+_MANY = 0.25  # of a side's rows
 _ATTEMPTS = 3
 
 
@@ -74,10 +74,6 @@ class LargeComparison:
                 by_line = False
         raise UnavailableError("The hashes of different rows agreed again and again: start the comparison once more.")
 
-    def _too_many(self, side: LargeSide) -> bool:
-        """So many lines differ that they may be other writings of equal rows: a whole look at them is cheaper."""
-        return side.marked() > side.extent.rows * _MOST_UNLIKE_LINES
-
     def _lines_are_alike(self) -> bool:
         """Whether equal rows may well be written the same: then lines tell most of them, and cells need no look."""
         left, right = self._sources
@@ -106,7 +102,7 @@ class LargeComparison:
         crew.both(left.scan, right.scan)
         matching = Matching(left=left, right=right, sample_limit=self._sample_limit, meter=self._meter)
         crew.each(matching.match, 1 << self._partition_bits, weight=MATCH_WEIGHT * self._size_bytes)
-        if by_line and (matching.keys_repeat or self._too_many(left) or self._too_many(right)):
+        if by_line and (matching.keys_repeat or (many_marked(left) and matching.written_otherwise())):
             self._meter.expect(self._size_bytes * (1 + MATCH_WEIGHT))
             return False
         self._meter.expect(left.to_pick() * PICK_WEIGHT + right.to_pick() * PICK_WEIGHT)
@@ -130,3 +126,7 @@ class LargeComparison:
             crew.each(totals.resolve_regrouped, totals.shares, weight=0)
         totals.report()
         return True
+
+
+def many_marked(side: LargeSide) -> bool:
+    return side.marked() > side.extent.rows * _MANY

@@ -87,6 +87,19 @@ class LargeSide:
                 found[number] = (residue.record(place), int(scanned.groups[place]))
         return found
 
+    def row_hashes(self, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The hashes of the cells of a few rows, in the order of the numbers."""
+        ascending = np.unique(numbers)
+        found = [scanned.rows.copy() for _, scanned in self.scanner.pick(ascending, self.extent.index)]
+        hashes: NDArray[np.uint64] = np.concatenate([np.empty(0, np.uint64), *found])[
+            np.searchsorted(ascending, numbers)
+        ]
+        return hashes
+
+    def are_marked(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        marked: NDArray[np.bool_] = (self._all_marks()[numbers >> 3] >> (numbers & 7).astype(np.uint8)) & 1 == 1
+        return marked
+
     def _all_marks(self) -> NDArray[np.uint8]:
         if len(self._marks) > 1:
             self._marks = [np.bitwise_or.reduce(self._marks)]

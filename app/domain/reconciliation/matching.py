@@ -11,6 +11,7 @@ from app.domain.reconciliation.kernels.matching import Counts, count, first_pair
 from app.domain.reconciliation.large_side import LargeSide
 from app.domain.reconciliation.progress import Meter
 
+_SAMPLE_ROWS = 256
 _FIRST_SLOTS = 1 << 18  # a larger table is made only for as many distinct hashes
 
 
@@ -59,6 +60,18 @@ class Matching:
                 mark(entries, counts, more, True, left_marks)  # noqa: FBT003 - a kernel takes no keywords
             for entries in self._right.rows.read(partition):
                 mark(entries, counts, more, False, right_marks)  # noqa: FBT003 - likewise
+
+    def written_otherwise(self) -> bool:
+        """Whether most lines that differ are other writings of equal rows, by a sample of rows of the same key."""
+        for partition in range(1 << self._left.partition_bits):
+            counts = counted(self._left.keys, self._right.keys, partition)
+            on_both = np.flatnonzero((counts.first_left >= 0) & (counts.first_right >= 0))
+            lefts, rights = counts.first_left[on_both], counts.first_right[on_both]
+            marked = np.flatnonzero(self._left.are_marked(lefts))[:_SAMPLE_ROWS]
+            if len(marked):
+                left, right = self._left.row_hashes(lefts[marked]), self._right.row_hashes(rights[marked])
+                return bool(np.count_nonzero(left == right) * 2 > len(marked))
+        return False
 
     def samples(self) -> list[CommonRows]:
         """The first common rows of the left side."""
