@@ -66,7 +66,7 @@ def deal(
     return len(hashes)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")  # a call would cost two atomic operations for each array
 def slot_of(counts: Counts, value: np.uint64) -> np.int64:
     """Where a hash is, or would be."""
     mask = np.uint64(len(counts.hashes) - 1)

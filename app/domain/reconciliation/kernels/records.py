@@ -52,7 +52,7 @@ def new_work(columns: int, longest: int) -> tuple[Work, NDArray[np.uint8]]:
     return work, room
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def split(start: Address, end: Address, layout: Layout, work: Work, side: int) -> None:
     """Finds the mapped cells of a whole record."""
     address = start
@@ -67,7 +67,7 @@ def split(start: Address, end: Address, layout: Layout, work: Work, side: int) -
         address = cell.after + 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def written(work: Work, side: int, slot: int) -> tuple[Address, Address]:
     """A cell's text as it is written, without quotes; 0 where it is NULL. Good until the next call for that side."""
     first, last = work.firsts[side, slot], work.lasts[side, slot]
@@ -76,7 +76,7 @@ def written(work: Work, side: int, slot: int) -> tuple[Address, Address]:
     return first, last
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def canonical_cell(work: Work, side: int, slot: int, options: int) -> Span:
     """A cell's canonical text. Good until the next call for that side."""
     first, last = written(work, side, slot)
@@ -116,7 +116,7 @@ def decimal_of(first: Address, last: Address) -> tuple[bool, int, int]:
     return True, (-value if negative else value), scale
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def compare_cells(work: Work, slot: int, options: int, absolute: float, relative: float) -> tuple[int, float]:
     """How a cell of the left record and its counterpart are related, and how far apart two numbers are (else -1)."""
     first, last = work.firsts[0, slot], work.lasts[0, slot]

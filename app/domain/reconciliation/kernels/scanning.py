@@ -154,10 +154,13 @@ def _is_canonical(start: Address, end: Address) -> bool:
 
 @njit(nogil=True, cache=True)
 def _cell_hashes(
-    cell: Cell, slot: int, layout: Layout, texts: Address, scratch: Address
+    cell: Cell, seeds: tuple[np.uint64, np.uint64], options: int, grouping: int, texts: Address, scratch: Address
 ) -> tuple[np.uint64, np.uint64, bool, bool]:
-    """The two hashes of a mapped cell; whether it is a number (asked only where that makes groups), or undecided."""
-    one, other = layout.seeds[slot, 0], layout.seeds[slot, 1]
+    """The two hashes of a mapped cell; whether it is a number (asked only where that makes groups), or undecided.
+
+    It is given no arrays: to pass one costs more than all that is done here.
+    """
+    one, other = seeds
     first, last = cell.start, cell.end
     if not cell.quoted and first == last:
         one, other = null_hashes(one, other)
@@ -165,24 +168,23 @@ def _cell_hashes(
     if cell.doubled:
         first, last = texts, unquote(first, last, texts)
     where = IN_PLACE
-    if layout.options or not _is_canonical(first, last):
-        where, first, last = canonical(first, last, scratch, layout.options)
+    if options or not _is_canonical(first, last):
+        where, first, last = canonical(first, last, scratch, options)
     if where >= NULL:
         one, other = null_hashes(one, other)
         return one, other, False, where == UNDECIDED
-    number = layout.grouping == BY_TEXT and is_number(first, last)
+    number = grouping == BY_TEXT and is_number(first, last)
     one, other = hashes(first, last, one, other)
     return one, other, number, False
 
 
 @njit(nogil=True, cache=True)
-def _line_hashes(start: Address, after: Address, layout: Layout) -> tuple[np.uint64, np.uint64]:
+def _line_hashes(start: Address, after: Address, one: np.uint64, other: np.uint64) -> tuple[np.uint64, np.uint64]:
     """The two hashes of a record as it is written, without what ends its line."""
     end = after - 1
     if end > start and byte_at(end - 1) == CARRIAGE_RETURN:
         end -= 1
-    last_seeds = len(layout.seeds) - 1
-    row, check = hashes(start, end, layout.seeds[last_seeds, 0], layout.seeds[last_seeds, 1])
+    row, check = hashes(start, end, one, other)
     return finish(row), finish(check)
 
 
@@ -206,7 +208,8 @@ def read_record(
             return MALFORMED, start
         slot = layout.slots[column]
         if slot >= 0:
-            one, other, number, unknown = _cell_hashes(cell, slot, layout, texts, scratch)
+            seeds = (layout.seeds[slot, 0], layout.seeds[slot, 1])
+            one, other, number, unknown = _cell_hashes(cell, seeds, layout.options, layout.grouping, texts, scratch)
             undecided |= unknown
             row += one
             check += other
@@ -257,14 +260,16 @@ def _read_line(
             return ended, start
     elif delimiters + 1 != len(layout.slots):
         return MALFORMED, start
-    row, check = _line_hashes(start, after, layout)
-    group = layout.seeds[len(layout.seeds) - 1, 0]
+    last_seeds = len(layout.seeds) - 1
+    row, check = _line_hashes(start, after, layout.seeds[last_seeds, 0], layout.seeds[last_seeds, 1])
+    group = layout.seeds[last_seeds, 0]
     address = start
     for column in range(layout.last_key + 1):
         cell = next_cell(address, end, layout.delimiter)
         slot = layout.slots[column]
         if slot >= 0 and layout.keys[slot]:
-            one, _, _, _ = _cell_hashes(cell, slot, layout, texts, scratch)
+            seeds = (layout.seeds[slot, 0], layout.seeds[slot, 1])
+            one, _, _, _ = _cell_hashes(cell, seeds, layout.options, layout.grouping, texts, scratch)
             group += one
         address = cell.after + 1
     scanned.rows[place] = row
@@ -383,7 +388,9 @@ def pick(
         if ended != READ:
             return done
         if layout.by_line:
-            _, scanned.checks[done] = _line_hashes(start_of_record, address, layout)
+            last_seeds = len(layout.seeds) - 1
+            seeds = (layout.seeds[last_seeds, 0], layout.seeds[last_seeds, 1])
+            _, scanned.checks[done] = _line_hashes(start_of_record, address, seeds[0], seeds[1])
         number += 1
     return len(numbers)
 
