@@ -70,7 +70,9 @@ class LargeSide:
     def pick(self, weight: float) -> None:
         """Reads the marked records again; each byte counts for so much of the progress."""
         numbers = np.flatnonzero(np.unpackbits(self._all_marks(), bitorder="little"))
-        for picked, scanned in self.scanner.pick(numbers, self.extent.index, weight=weight):
+        for picked, scanned in self.scanner.pick(
+            numbers, self.extent.index, by_line=self.layout.by_line, weight=weight
+        ):
             self._residue_check += int(scanned.checks.sum(dtype=np.uint64))
             self.residue.add(residue_at(picked, scanned))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from app.domain.reconciliation.block import Block, BlockReader
 from app.domain.reconciliation.exact import Pool
 from app.domain.reconciliation.kernels.records import DIFFERENT, EQUAL, UNSURE, new_work
-from app.domain.reconciliation.kernels.resolving import ALONE, INTRICATE, compare_pairs, join
+from app.domain.reconciliation.kernels.resolving import ALONE, INTRICATE, PAIRED, compare_pairs, join
 from app.domain.reconciliation.kernels.scanning import Layout
 from app.domain.reconciliation.options import ReconciliationOptions
 from app.domain.reconciliation.pairing import Pairing
@@ -46,6 +46,7 @@ class Resolver:
         self._tolerance = (options.absolute_tolerance, options.relative_tolerance)
         self._meter = meter
         self._keyed = bool(sources[0].keys)
+        self._unique = layouts[0].by_line  # keys; else rows would not have been told apart by their lines
         self._lock = threading.Lock()
         self._reader = BlockReader(sources=sources, layouts=layouts, tally=tally)
 
@@ -57,9 +58,12 @@ class Resolver:
         sides = (left, right)
         fates = (np.zeros(len(left.numbers), np.int8), np.zeros(len(right.numbers), np.int8))
         copies = (np.ones(len(left.numbers), np.int64), np.ones(len(right.numbers), np.int64))
-        orders = (_order_of(left.groups), _order_of(right.groups))
+        orders = (self._order_of(left.groups), self._order_of(right.groups))
         pairs = np.empty((min(len(left.numbers), len(right.numbers)), 2), np.int64)
         found = join((left.groups, right.groups), (left.rows, right.rows), orders, fates, copies, pairs)
+        if self._unique:  # the counterpart of a row is left over as well, or there is none
+            left.totals[:, 0], left.totals[:, 1] = 1, fates[0] == PAIRED
+            right.totals[:, 0], right.totals[:, 1] = fates[1] == PAIRED, 1
         blocks = self._pairs(sides, pairs[:found], fates)
         for place, kind in enumerate((DifferenceKind.LEFT_ONLY, DifferenceKind.RIGHT_ONLY)):
             lone = np.flatnonzero(fates[place] == ALONE)
@@ -105,6 +109,10 @@ class Resolver:
             fates[place][unsure[:, place]] = INTRICATE
         return blocks
 
+    def _order_of(self, groups: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """By group, and within a group by number."""
+        return np.argsort(groups, kind=None if self._unique else "stable").astype(np.int64, copy=False)
+
     def _intricate(self, sides: tuple[Residue, Residue], *places: NDArray[np.int64]) -> None:
         if not len(places[0]) and not len(places[1]):
             return
@@ -122,11 +130,6 @@ class Resolver:
             pool.take_left(_rows(sides[0], self._sources[0], places[0].tolist()))
             pool.take_right(_rows(sides[1], self._sources[1], places[1].tolist()))
             pool.settle()
-
-
-def _order_of(groups: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """By group, and within a group by number."""
-    return np.argsort(groups, kind="stable").astype(np.int64, copy=False)
 
 
 def _paired(

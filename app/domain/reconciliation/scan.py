@@ -127,7 +127,7 @@ class SideScanner:
         return Extent(rows=max(rows, 0), check=check % 2**64, index=np.concatenate([*index, np.empty(0, np.int64)]))
 
     def pick(
-        self, numbers: NDArray[np.int64], index: NDArray[np.int64], *, weight: float = 0.0
+        self, numbers: NDArray[np.int64], index: NDArray[np.int64], *, by_line: bool = False, weight: float = 0.0
     ) -> Iterator[tuple[NDArray[np.int64], Scanned]]:
         """Reads the records of these rows, which ascend; their addresses are good until the next step."""
         block, done = self._new_block(), 0
@@ -150,6 +150,7 @@ class SideScanner:
                     self._layout,
                     wanted,
                     index,
+                    by_line,
                     scanned,
                     block.texts,
                     block.scratch,

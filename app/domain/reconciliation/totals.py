@@ -59,9 +59,7 @@ class Totals:
         """Looks up and resolves one share of the partitions."""
         partitions = self._share(share)
         left, right = (side.residue.read(*partitions) for side in self._sides)
-        if self._unique:
-            _count_unique(left, right)
-        elif self._keyed or len(left.numbers) or len(right.numbers):
+        if not self._unique and (self._keyed or len(left.numbers) or len(right.numbers)):
             for partition in partitions:
                 self._look_up(partition, left, right)
         if self._regrouped:
@@ -127,9 +125,3 @@ class Totals:
         cells = next(iter(records_of([record], source.side)))
         _, _, canonical, written = source.row(number, cells)
         return Occurrence(number, canonical, written)
-
-
-def _count_unique(left: Residue, right: Residue) -> None:
-    """Where a key stands once at most, its row of the other side is left over as well, or there is none."""
-    left.totals[:, 0], left.totals[:, 1] = 1, np.isin(left.groups, right.groups)
-    right.totals[:, 0], right.totals[:, 1] = np.isin(right.groups, left.groups), 1

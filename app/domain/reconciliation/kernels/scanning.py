@@ -352,6 +352,7 @@ def pick(
     layout: Layout,
     numbers: NDArray[np.int64],
     index: NDArray[np.int64],
+    by_line: bool,
     scanned: Scanned,
     texts: Address,
     scratch: Address,
@@ -383,14 +384,12 @@ def pick(
                 number += 1
             else:
                 break
-        start_of_record = address
-        ended, address = read_record(address, end, layout, scanned, done, texts, scratch)
+        if by_line:
+            ended, address = _read_line(address, end, layout, scanned, done, texts, scratch)
+        else:
+            ended, address = read_record(address, end, layout, scanned, done, texts, scratch)
         if ended != READ:
             return done
-        if layout.by_line:
-            last_seeds = len(layout.seeds) - 1
-            seeds = (layout.seeds[last_seeds, 0], layout.seeds[last_seeds, 1])
-            _, scanned.checks[done] = _line_hashes(start_of_record, address, seeds[0], seeds[1])
         number += 1
     return len(numbers)
 
