@@ -6,19 +6,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from app.domain.reconciliation.kernels.cells import next_cell, unquote
+from app.domain.reconciliation.kernels.marks import MINUS, NINE, NULL, POINT, UNDECIDED, ZERO
 from app.domain.reconciliation.kernels.memory import PADDING_BYTES, Address, address_of, byte_at
-from app.domain.reconciliation.kernels.scanning import Layout, next_cell, unquote
-from app.domain.reconciliation.kernels.texts import (
-    MINUS,
-    NINE,
-    NULL,
-    POINT,
-    UNDECIDED,
-    ZERO,
-    Span,
-    canonical,
-    is_number,
-)
+from app.domain.reconciliation.kernels.scanning import Layout
+from app.domain.reconciliation.kernels.texts import Span, canonical, is_number
 
 EQUAL, DIFFERENT, NEAR, UNSURE = 0, 1, 2, 3  # unsure: Python has to look
 _MOST_DIGITS = 18  # that an int64 holds

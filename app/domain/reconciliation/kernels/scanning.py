@@ -10,20 +10,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from app.domain.reconciliation.kernels.cells import Cell, behind_blank_line, next_cell, skip_record, unquote
 from app.domain.reconciliation.kernels.hashing import Seeds, finish, hashes, null_hashes
-from app.domain.reconciliation.kernels.memory import Address, are_digits, byte_at, find_either, look_along, put_byte
-from app.domain.reconciliation.kernels.texts import (
-    CARRIAGE_RETURN,
-    IN_PLACE,
-    NEWLINE,
-    NULL,
-    UNDECIDED,
-    canonical,
-    is_number,
-    is_plain_text,
-)
+from app.domain.reconciliation.kernels.marks import CARRIAGE_RETURN, IN_PLACE, NEWLINE, NULL, QUOTE, UNDECIDED
+from app.domain.reconciliation.kernels.memory import Address, are_digits, byte_at, look_along, put_byte
+from app.domain.reconciliation.kernels.texts import canonical, is_number, is_plain_text
 
-QUOTE = 34
 INDEXED = 64  # every so many records their place is kept
 # How a reading ended: well, at the block's end, at a broken record, with no room for more.
 READ, DONE, MALFORMED, FULL = 0, 1, 2, 3
@@ -79,69 +71,6 @@ def new_scanned(capacity: int) -> Scanned:
         ends=np.empty(capacity, np.int64),
         undecided=np.empty(capacity, np.bool_),
     )
-
-
-class Cell(NamedTuple):
-    """A cell's text, and the place of the mark that ends it.
-
-    Without a mark the record goes on behind the block (-1), or is broken (-2).
-    """
-
-    start: Address
-    end: Address
-    after: Address
-    quoted: bool
-    doubled: bool
-
-
-@njit(nogil=True, cache=True)
-def next_cell(place: Address, end: Address, delimiter: int) -> Cell:
-    """The cell that begins at a place of a block that ends with a line's end."""
-    if byte_at(place) != QUOTE:
-        stop = after = find_either(place, delimiter, NEWLINE)
-        if stop > place and byte_at(stop - 1) == CARRIAGE_RETURN and byte_at(stop) == NEWLINE:
-            stop -= 1
-        return Cell(place, stop, after, False, False)
-    start = place + 1
-    place = start
-    doubled = False
-    while True:
-        while place < end and byte_at(place) != QUOTE:
-            place += 1
-        if place >= end:
-            return Cell(0, 0, -1, True, False)
-        if byte_at(place + 1) != QUOTE:
-            break
-        doubled = True
-        place += 2
-    stop = place
-    place += 1
-    if byte_at(place) == CARRIAGE_RETURN and byte_at(place + 1) == NEWLINE:
-        place += 1
-    if byte_at(place) != delimiter and byte_at(place) != NEWLINE:
-        return Cell(0, 0, -2, True, False)
-    return Cell(start, stop, place, True, doubled)
-
-
-@njit(nogil=True, cache=True)
-def unquote(place: Address, end: Address, target: Address) -> Address:
-    """Writes a quoted text with its doubled quotes made single; gives its end."""
-    while place < end:
-        byte = byte_at(place)
-        put_byte(target, byte)
-        target += 1
-        place += 2 if byte == QUOTE else 1
-    return target
-
-
-@njit(nogil=True, cache=True)
-def behind_blank_line(place: Address) -> Address:
-    """The place behind a line with nothing on it; 0 where something is."""
-    if byte_at(place) == NEWLINE:
-        return place + 1
-    if byte_at(place) == CARRIAGE_RETURN and byte_at(place + 1) == NEWLINE:
-        return place + 2
-    return 0
 
 
 @njit(nogil=True, cache=True)
@@ -332,18 +261,6 @@ def scan(
             return count, address, ended
         count += 1
     return count, address, DONE
-
-
-@njit(nogil=True, cache=True)
-def skip_record(start: Address, end: Address, delimiter: int) -> Address:
-    """Where the next record begins; 0 where this one goes on behind the block."""
-    while True:
-        cell = next_cell(start, end, delimiter)
-        if cell.after < 0:
-            return 0
-        start = cell.after + 1
-        if byte_at(cell.after) == NEWLINE:
-            return start
 
 
 @njit(nogil=True, cache=True)

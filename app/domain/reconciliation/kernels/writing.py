@@ -6,10 +6,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from app.domain.reconciliation.kernels.blanks import blank_at, blank_before
+from app.domain.reconciliation.kernels.marks import CARRIAGE_RETURN, NEWLINE, QUOTE, ZERO
 from app.domain.reconciliation.kernels.memory import Address, byte_at, put_byte
 from app.domain.reconciliation.kernels.records import Work, split, written
-from app.domain.reconciliation.kernels.scanning import QUOTE, Layout
-from app.domain.reconciliation.kernels.texts import CARRIAGE_RETURN, NEWLINE, ZERO, blank_at, blank_before
+from app.domain.reconciliation.kernels.scanning import Layout
 
 COMMA, SEMICOLON = 44, 59
 

@@ -6,13 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.reconciliation.cells import CanonicalCells, number_of
+from app.domain.reconciliation.kernels.marks import NULL, UNDECIDED
 from app.domain.reconciliation.kernels.memory import PADDING_BYTES, address_of, are_digits, find_either
 from app.domain.reconciliation.kernels.texts import (
     EMPTY_IS_NULL,
     IGNORE_CASE,
-    NULL,
     TRIM,
-    UNDECIDED,
     canonical,
     is_number,
     is_plain_text,
