@@ -23,6 +23,8 @@ def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(folder)},
+        # What a shell starts in the background ignores SIGINT, and so does all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread of ours forks here
     )
 
 
@@ -58,7 +60,10 @@ def test_ctrl_c_ends_also_a_comparison_that_sees_no_wish_to_stop(tmp_path: Path)
         while _waiting(reader) < MUCH and process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        out, told = process.communicate(timeout=30)
+        try:
+            out, told = process.communicate(timeout=30)
+        finally:
+            process.kill()  # or leaving the block would wait for it
     os.close(reader)
     assert (process.returncode, out, told) == (130, "", "")
     assert {path.name for path in tmp_path.iterdir()} == {"l.csv", "r.csv", "out"}
