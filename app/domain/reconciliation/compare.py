@@ -10,10 +10,11 @@ from app.domain.reconciliation.options import ReconciliationMethod, Reconciliati
 from app.domain.reconciliation.pairing import Pairing
 from app.domain.reconciliation.progress import MATCH_WEIGHT, SIFT_WEIGHT, Meter
 from app.domain.reconciliation.records import Side
-from app.domain.reconciliation.result import DifferenceKind, ReconciliationResult
+from app.domain.reconciliation.result import ReconciliationResult
 from app.domain.reconciliation.rows import sources
 from app.domain.reconciliation.tally import DifferenceSink, Tally
 from app.domain.reconciliation.tolerance import Tolerance
+from app.domain.reconciliation.verdict import result_of
 
 # What is to be done, in readings of both files, as far as it is known at the start.
 _READINGS = {True: 1 + MATCH_WEIGHT, False: 1 + SIFT_WEIGHT}
@@ -80,34 +81,4 @@ def compare(
             meter=meter,
         ).run()
     meter.finish()
-    return _result(tally, mapping=mapping, options=options, method=method, false_positive_rate=rate)
-
-
-def _result(
-    tally: Tally,
-    *,
-    mapping: Sequence[ColumnMapping],
-    options: ReconciliationOptions,
-    method: ReconciliationMethod,
-    false_positive_rate: float | None,
-) -> ReconciliationResult:
-    common, changed = tally.counts[DifferenceKind.COMMON], tally.counts[DifferenceKind.CHANGED]
-    differing = changed + tally.counts[DifferenceKind.LEFT_ONLY] + tally.counts[DifferenceKind.RIGHT_ONLY]
-    if not tally.left_rows and not tally.right_rows:
-        tally.warnings.append("Both sides have a header and no rows: nothing was compared.")
-    return ReconciliationResult(
-        matched=options.pass_when.holds(differing_rows=differing, all_rows=common + differing),
-        left_row_count=tally.left_rows,
-        right_row_count=tally.right_rows,
-        common_row_count=common,
-        changed_row_count=changed,
-        left_only_row_count=tally.counts[DifferenceKind.LEFT_ONLY],
-        right_only_row_count=tally.counts[DifferenceKind.RIGHT_ONLY],
-        exact=false_positive_rate is None,
-        false_positive_rate=false_positive_rate,
-        method=method,
-        mapping=tuple(mapping),
-        columns=tally.columns() if false_positive_rate is None else (),
-        samples=tally.samples(),
-        warnings=tuple(tally.warnings),
-    )
+    return result_of(tally, mapping=mapping, options=options, method=method, false_positive_rate=rate)

@@ -7,7 +7,7 @@ one of the exact method. Nothing here needs more than the standard library.
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from app.domain.reconciliation.cells import CanonicalCells, Numbers, order_of
@@ -20,6 +20,7 @@ from app.domain.reconciliation.result import ColumnDifference, DifferenceKind, R
 from app.domain.reconciliation.rows import pack, unpack
 from app.domain.reconciliation.tally import Occurrence, Tally
 from app.domain.reconciliation.tolerance import Tolerance, distance
+from app.domain.reconciliation.verdict import result_of
 
 Cells = Sequence[str | None]
 
@@ -203,26 +204,11 @@ def merged_result(
         tell(tally, outcome)
     for duplicates in totals.repeated:
         duplicates.report(tally)
-    common, changed = totals.counts[DifferenceKind.COMMON], totals.counts[DifferenceKind.CHANGED]
-    differing = changed + totals.counts[DifferenceKind.LEFT_ONLY] + totals.counts[DifferenceKind.RIGHT_ONLY]
-    if not totals.left_rows and not totals.right_rows:
-        tally.warnings.append("Both sides have a header and no rows: nothing was compared.")
-    return ReconciliationResult(
-        matched=options.pass_when.holds(differing_rows=differing, all_rows=common + differing),
-        left_row_count=totals.left_rows,
-        right_row_count=totals.right_rows,
-        common_row_count=common,
-        changed_row_count=changed,
-        left_only_row_count=totals.counts[DifferenceKind.LEFT_ONLY],
-        right_only_row_count=totals.counts[DifferenceKind.RIGHT_ONLY],
-        exact=True,
-        false_positive_rate=None,
-        method=ReconciliationMethod.EXACT,
-        mapping=tuple(mapping),
-        columns=_columns(mapping, totals.columns),
-        samples=tally.samples(),
-        warnings=tuple(tally.warnings),
+    tally.left_rows, tally.right_rows, tally.counts = totals.left_rows, totals.right_rows, dict(totals.counts)
+    result = result_of(
+        tally, mapping=mapping, options=options, method=ReconciliationMethod.EXACT, false_positive_rate=None
     )
+    return replace(result, columns=_columns(mapping, totals.columns))
 
 
 def _columns(
