@@ -1,5 +1,6 @@
 """Hashes of rows set aside on disk, by partition."""
 
+from array import array
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from app.domain.reconciliation.kernels.matching import Entries, deal
 from app.domain.reconciliation.spill import SpillFile
 
-_HELD_ENTRIES = 1 << 19  # of all partitions together: 8 MB
+_HELD_ENTRIES = 1 << 20  # of all partitions together: 16 MB
 
 
 class EntrySpill(AbstractContextManager["EntrySpill"]):
@@ -23,7 +24,7 @@ class EntrySpill(AbstractContextManager["EntrySpill"]):
         self._hands: NDArray[np.uint64] = np.empty((partitions, _HELD_ENTRIES >> partition_bits, 2), np.uint64)
         self._held = np.zeros(partitions, np.int64)
         self._file = SpillFile(folder)
-        self._written: list[list[tuple[int, int]]] = [[] for _ in range(partitions)]
+        self._written = [array("q") for _ in range(partitions)]  # place, count; place, count; …
         self.count = 0
 
     def add(self, hashes: NDArray[np.uint64]) -> None:
@@ -37,13 +38,14 @@ class EntrySpill(AbstractContextManager["EntrySpill"]):
 
     def read(self, partition: int) -> Iterator[Entries]:
         """The entries of a partition, some at a time; several threads may read."""
-        for start, count in self._written[partition]:
+        written = self._written[partition]
+        for start, count in zip(written[::2], written[1::2], strict=True):
             yield self._file.read(start, 2 * count, np.uint64).reshape(-1, 2)
         if self._held[partition]:
             yield self._hands[partition, : self._held[partition]]
 
     def size(self, partition: int) -> int:
-        return sum(count for _, count in self._written[partition]) + int(self._held[partition])
+        return sum(self._written[partition][1::2]) + int(self._held[partition])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -52,5 +54,5 @@ class EntrySpill(AbstractContextManager["EntrySpill"]):
 
     def _write(self, partition: int) -> None:
         count = int(self._held[partition])
-        self._written[partition].append((self._file.append(self._hands[partition, :count]), count))
+        self._written[partition].extend((self._file.append(self._hands[partition, :count]), count))
         self._held[partition] = 0

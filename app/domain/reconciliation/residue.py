@@ -16,6 +16,7 @@ from app.domain.reconciliation.spill import SpillFile
 
 _FIELDS = 6  # number, row hash, group hash, totals of both sides, length
 _LENGTH = 5
+_BATCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +56,17 @@ def residue_of(fields: NDArray[np.int64], text: NDArray[np.uint8]) -> Residue:
     )
 
 
+def _fields_of(residue: Residue) -> NDArray[np.int64]:
+    fields = np.empty((len(residue.numbers), _FIELDS), np.int64)
+    fields[:, 0], fields[:, 3:_LENGTH], fields[:, _LENGTH] = (
+        residue.numbers,
+        residue.totals,
+        residue.ends - residue.starts,
+    )
+    fields[:, 1], fields[:, 2] = residue.rows.view(np.int64), residue.groups.view(np.int64)
+    return fields
+
+
 class ResidueSpill(AbstractContextManager["ResidueSpill"]):
     """Appends picked records to partitions by the highest bits of a hash; reads a partition back in rows' order."""
 
@@ -64,37 +76,45 @@ class ResidueSpill(AbstractContextManager["ResidueSpill"]):
         self._partitions = 1 << partition_bits
         self._file = SpillFile(folder)
         self._parts: list[list[tuple[int, int, int, int]]] = [[] for _ in range(self._partitions)]
+        self._text = np.empty(_BATCH_BYTES, np.uint8)
+        self._fields: list[NDArray[np.int64]] = []
+        self._held = 0
         self.count = 0
         self.size_bytes = 0
 
     def add(self, added: Residue) -> None:
-        if not len(added.numbers):
+        """Copies records; many are written at a time, so that what is read back of a partition is in few pieces."""
+        size = int((added.ends - added.starts).sum())
+        if self._held + size > len(self._text):
+            self.flush()
+            self._text = self._text if size <= len(self._text) else np.empty(size, np.uint8)
+        gather(added.starts, added.ends, np.arange(len(added.numbers)), address_of(self._text) + self._held)
+        self._fields.append(_fields_of(added))
+        self._held += size
+        self.count += len(added.numbers)
+        self.size_bytes += size
+
+    def flush(self) -> None:
+        """Writes what is held, by partitions; to be called before anything is read."""
+        if not self._held:
             return
-        hashes = added.rows if self._by_row else added.groups
+        held = residue_of(np.concatenate(self._fields), self._text)
+        hashes = held.rows if self._by_row else held.groups
         partitions = (hashes >> self._shift).astype(np.int64)
         order = np.argsort(partitions, kind="stable")
-        lengths = added.ends - added.starts
-        text = np.empty(int(lengths.sum()), np.uint8)
-        gather(added.starts, added.ends, order, address_of(text))
-        fields = np.empty((len(order), _FIELDS), np.int64)
-        fields[:, 0], fields[:, 3:5], fields[:, _LENGTH] = added.numbers, added.totals, lengths
-        fields[:, 1], fields[:, 2] = added.rows.view(np.int64), added.groups.view(np.int64)
-        fields = fields[order]
+        text = np.empty(self._held, np.uint8)
+        gather(held.starts, held.ends, order, address_of(text))
+        fields = _fields_of(held)[order]
         places = np.searchsorted(partitions[order], np.arange(self._partitions + 1))
         bytes_before = np.concatenate([[0], np.cumsum(fields[:, _LENGTH])])
         fields_start, text_start = self._file.append(fields), self._file.append(text)
         for partition in np.flatnonzero(np.diff(places)).tolist():
             first, last = int(places[partition]), int(places[partition + 1])
+            start, end = int(bytes_before[first]), int(bytes_before[last])
             self._parts[partition].append(
-                (
-                    fields_start + first * _FIELDS * 8,
-                    last - first,
-                    text_start + int(bytes_before[first]),
-                    int(bytes_before[last] - bytes_before[first]),
-                )
+                (fields_start + first * _FIELDS * 8, last - first, text_start + start, end - start)
             )
-        self.count += len(order)
-        self.size_bytes += len(text)
+        self._fields, self._held = [], 0
 
     def read(self, *partitions: int) -> Residue:
         """The records of some partitions; several threads may read."""

@@ -71,6 +71,9 @@ class Totals:
 
     def resolve_regrouped(self, share: int) -> None:
         """The same, where rows are grouped by another hash than they are counted by."""
+        with self._lock:
+            for spill in self._regrouped:
+                spill.flush()
         left, right = (spill.read(*self._share(share)) for spill in self._regrouped)
         self._resolver.resolve(left, right)
 
