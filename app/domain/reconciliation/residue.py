@@ -1,5 +1,6 @@
 """The rows that have no equal on the other side: their records, kept on disk by partition until they are resolved."""
 
+from array import array
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from app.domain.reconciliation.spill import SpillFile
 
 _FIELDS = 6  # number, row hash, group hash, totals of both sides, length
 _LENGTH = 5
-_BATCH_BYTES = 16 << 20
+_BATCH_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,8 +76,11 @@ class ResidueSpill(AbstractContextManager["ResidueSpill"]):
         self._by_row = by_row
         self._partitions = 1 << partition_bits
         self._file = SpillFile(folder)
-        self._parts: list[list[tuple[int, int, int, int]]] = [[] for _ in range(self._partitions)]
-        self._text = np.empty(_BATCH_BYTES, np.uint8)
+        self._parts = [
+            array("q") for _ in range(self._partitions)
+        ]  # of each piece: place and count of its fields, place and bytes of its text
+        self._room = _BATCH_BYTES
+        self._text = np.empty(self._room + PADDING_BYTES, np.uint8)
         self._fields: list[NDArray[np.int64]] = []
         self._held = 0
         self.count = 0
@@ -85,9 +89,10 @@ class ResidueSpill(AbstractContextManager["ResidueSpill"]):
     def add(self, added: Residue) -> None:
         """Copies records; many are written at a time, so that what is read back of a partition is in few pieces."""
         size = int((added.ends - added.starts).sum())
-        if self._held + size > len(self._text):
+        if self._held + size > self._room:
             self.flush()
-            self._text = self._text if size <= len(self._text) else np.empty(size, np.uint8)
+            self._room = max(self._room, size)
+            self._text = self._text if self._room < len(self._text) else np.empty(self._room + PADDING_BYTES, np.uint8)
         gather(added.starts, added.ends, np.arange(len(added.numbers)), address_of(self._text) + self._held)
         self._fields.append(_fields_of(added))
         self._held += size
@@ -102,23 +107,26 @@ class ResidueSpill(AbstractContextManager["ResidueSpill"]):
         hashes = held.rows if self._by_row else held.groups
         partitions = (hashes >> self._shift).astype(np.int64)
         order = np.argsort(partitions, kind="stable")
-        text = np.empty(self._held, np.uint8)
+        text = np.empty(self._held + PADDING_BYTES, np.uint8)
         gather(held.starts, held.ends, order, address_of(text))
         fields = _fields_of(held)[order]
         places = np.searchsorted(partitions[order], np.arange(self._partitions + 1))
         bytes_before = np.concatenate([[0], np.cumsum(fields[:, _LENGTH])])
-        fields_start, text_start = self._file.append(fields), self._file.append(text)
+        fields_start, text_start = self._file.append(fields), self._file.append(text[: self._held])
         for partition in np.flatnonzero(np.diff(places)).tolist():
             first, last = int(places[partition]), int(places[partition + 1])
             start, end = int(bytes_before[first]), int(bytes_before[last])
-            self._parts[partition].append(
+            self._parts[partition].extend(
                 (fields_start + first * _FIELDS * 8, last - first, text_start + start, end - start)
             )
         self._fields, self._held = [], 0
 
     def read(self, *partitions: int) -> Residue:
         """The records of some partitions; several threads may read."""
-        parts = [part for partition in partitions for part in self._parts[partition]]
+        joined = array("q")
+        for partition in partitions:
+            joined.extend(self._parts[partition])
+        parts = np.array(joined, np.int64).reshape(-1, 4).tolist()
         fields = np.empty((sum(part[1] for part in parts), _FIELDS), np.int64)
         text = np.empty(sum(part[3] for part in parts) + PADDING_BYTES, np.uint8)
         row = byte = 0

@@ -60,6 +60,18 @@ def _put_byte(_context: object, address: types.Integer, byte: types.Integer) -> 
 
 
 @intrinsic
+def _put_word(_context: object, address: types.Integer, word: types.Integer) -> tuple[Signature, object]:
+    """Writes eight bytes, aligned or not."""
+
+    def generate(context: BaseContext, builder: ir.IRBuilder, _: Signature, arguments: list[ir.Value]) -> object:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        builder.store(arguments[1], pointer, align=1)
+        return context.get_dummy_value()  # type: ignore[no-untyped-call] # half of numba has types
+
+    return types.void(types.int64, types.uint64), generate
+
+
+@intrinsic
 def _trailing_zeros(_context: object, word: types.Integer) -> tuple[Signature, object]:
     """How many of the lowest bits are zero; 64 where all are."""
 
@@ -72,6 +84,7 @@ def _trailing_zeros(_context: object, word: types.Integer) -> tuple[Signature, o
 byte_at = cast("Callable[[Address], int]", _byte_at)
 word_at = cast("Callable[[Address], np.uint64]", _word_at)
 put_byte = cast("Callable[[Address, int], None]", _put_byte)
+put_word = cast("Callable[[Address, np.uint64], None]", _put_word)
 _zeros = cast("Callable[[np.uint64], int]", _trailing_zeros)
 
 _LOW_BITS = np.uint64(0x0101010101010101)

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from app.domain.reconciliation.kernels.cells import next_cell, unquote
+from app.domain.reconciliation.kernels.cells import Cell, next_cell, unquote
 from app.domain.reconciliation.kernels.marks import MINUS, NINE, NULL, POINT, UNDECIDED, ZERO
 from app.domain.reconciliation.kernels.memory import PADDING_BYTES, Address, address_of, byte_at
 from app.domain.reconciliation.kernels.scanning import Layout
@@ -197,3 +197,48 @@ def _order_of_bytes(left: Span, right: Span) -> int:
         if byte != other:
             return -1 if byte < other else 1
     return -1 if left.end - left.start < right.end - right.start else 1
+
+
+@njit(nogil=True, cache=True)
+def column_of(layout: Layout, slot: int) -> int:
+    """Where a place of the mapping is in the file."""
+    for column in range(len(layout.slots)):
+        if layout.slots[column] == slot:
+            return column
+    return -1
+
+
+@njit(nogil=True, cache=True)
+def cell_at(start: Address, end: Address, delimiter: int, column: int) -> Cell:
+    """One cell of a record, without a look at those behind it."""
+    cell = next_cell(start, end, delimiter)
+    for _ in range(column):
+        cell = next_cell(cell.after + 1, end, delimiter)
+    return cell
+
+
+@njit(nogil=True, cache=True)
+def canonical_text(cell: Cell, options: int, texts: Address, scratch: Address) -> Span:
+    first, last = cell.start, cell.end
+    if not cell.quoted and first == last:
+        return Span(NULL, first, first)
+    if cell.doubled:
+        first, last = texts, unquote(first, last, texts)
+    return canonical(first, last, scratch, options)
+
+
+@njit(nogil=True, cache=True)
+def surely_behind(one: Span, other: Span) -> bool:
+    """Whether a cell's canonical text comes behind another by `order`; where that takes a closer look, it does not."""
+    if one.where == UNDECIDED or other.where == UNDECIDED or one.where == NULL:
+        return False
+    if other.where == NULL:
+        return True
+    number, other_number = is_number(one.start, one.end), is_number(other.start, other.end)
+    if number != other_number:
+        return other_number
+    if not number:
+        return not same_bytes(one.start, one.end, other.start, other.end) and _order_of_bytes(one, other) > 0
+    known, value, scale = decimal_of(one.start, one.end)
+    other_known, other_value, other_scale = decimal_of(other.start, other.end)
+    return known and other_known and value / _TENS[scale] > other_value / _TENS[other_scale]

@@ -4,17 +4,23 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from app.domain.reconciliation.kernels.marks import NULL
 from app.domain.reconciliation.kernels.records import (
     DIFFERENT,
     EQUAL,
     NEAR,
     UNSURE,
     Work,
+    canonical_text,
+    cell_at,
+    column_of,
     compare_cells,
     order,
     split,
+    surely_behind,
 )
 from app.domain.reconciliation.kernels.scanning import Layout
+from app.domain.reconciliation.kernels.texts import Span
 
 _MOST_COMPARED = 8
 
@@ -141,12 +147,22 @@ def lowest(
     held = np.empty(limit + 1, np.int64)
     unsure = np.empty(len(starts), np.int64)
     count = doubtful = 0
+    column = column_of(layout, places[0])
+    bound, bound_known = Span(NULL, 0, 0), False
     for index in range(len(starts)):
         bound_start, bound_end = worst
         if count == limit:
             if not limit:
                 break
             bound_start, bound_end = starts[held[count - 1]], ends[held[count - 1]]
+        if bound_start:  # most records are told by their first cell
+            if not bound_known:
+                cell = cell_at(bound_start, bound_end, layout.delimiter, column)
+                bound, bound_known = canonical_text(cell, layout.options, work.texts[1], work.scratch[1]), True
+            cell = cell_at(starts[index], ends[index], layout.delimiter, column)
+            if surely_behind(canonical_text(cell, layout.options, work.texts[0], work.scratch[0]), bound):
+                continue
+        bound_known = False
         split(starts[index], ends[index], layout, work, 0)
         sure = True
         if bound_start:
