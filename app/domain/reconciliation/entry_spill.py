@@ -13,15 +13,20 @@ from app.domain.reconciliation.kernels.matching import Entries, deal
 from app.domain.reconciliation.spill import SpillFile
 
 _HELD_ENTRIES = 1 << 20  # of all partitions together: 16 MB
+_FEWEST_ENTRIES = 64  # of a partition
 
 
 class EntrySpill(AbstractContextManager["EntrySpill"]):
-    """Appends (hash, row number) to partitions by the hash's highest bits; reads a partition back in rows' order."""
+    """Appends (hash, row number) to partitions by the hash's highest bits; reads a partition back in rows' order.
 
-    def __init__(self, *, folder: Path, partition_bits: int) -> None:
+    `rows` is about how many there will be.
+    """
+
+    def __init__(self, *, folder: Path, partition_bits: int, rows: int) -> None:
         self._shift = 64 - partition_bits
         partitions = 1 << partition_bits
-        self._hands: NDArray[np.uint64] = np.empty((partitions, _HELD_ENTRIES >> partition_bits, 2), np.uint64)
+        held = max(min(_HELD_ENTRIES, rows) >> partition_bits, _FEWEST_ENTRIES)
+        self._hands: NDArray[np.uint64] = np.empty((partitions, held, 2), np.uint64)
         self._held = np.zeros(partitions, np.int64)
         self._file = SpillFile(folder)
         self._written = [array("q") for _ in range(partitions)]  # place, count; place, count; …

@@ -19,6 +19,7 @@ from app.domain.reconciliation.rows import RowSource
 from app.domain.reconciliation.scan import Extent, SideScanner
 
 _MOST_PARTITION_BITS = 10
+_USUAL_ROW_BYTES = 32
 _MARKS_AT_ONCE = 1 << 17  # bytes of bits: their numbers take 64 times as much
 
 
@@ -39,10 +40,11 @@ class LargeSide:
         self.partition_bits = partition_bits
         self.layout = layout_of(source, seeds, by_line=by_line)
         self.scanner = SideScanner(source=source, layout=self.layout, meter=meter)
-        self.rows = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits))
+        rows = source.side.size_bytes // _USUAL_ROW_BYTES
+        self.rows = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits, rows=rows))
         self.keys = self.rows
         if source.keys:
-            self.keys = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits))
+            self.keys = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits, rows=rows))
         self.residue = stack.enter_context(
             ResidueSpill(folder=folder, partition_bits=partition_bits, by_row=source.grouped_by_text)
         )
