@@ -61,11 +61,12 @@ async def test_a_preview_of_wrong_bytes_is_no_error(store):
 
 
 async def test_parquet_is_previewed_by_the_same_rules(store):
-    async with store.stage("a/output.parquet") as path:
-        duckdb.sql(
-            "SELECT * FROM (VALUES (1, 'a', DATE '2026-01-05', {'k': [1.5]}, TRUE), (2, '', NULL, NULL, NULL),"
-            " (3, NULL, NULL, NULL, NULL)) t(i, s, d, j, b) ORDER BY i"
-        ).write_parquet(str(path))
+    rows = (
+        "SELECT * FROM (VALUES (1, 'a', DATE '2026-01-05', {'k': [1.5]}, TRUE), (2, '', NULL, NULL, NULL),"
+        " (3, NULL, NULL, NULL, NULL)) t(i, s, d, j, b) ORDER BY i"
+    )
+    async with store.stage("a/output.parquet") as path:  # a file without a name has no folder for DuckDB's own copy
+        duckdb.sql(f"COPY ({rows}) TO '{path}' (FORMAT parquet, USE_TMP_FILE false)")
     table = await store.preview("a/output.parquet", format=OutputFormat.PARQUET, delimiter="", limit=2)
     assert table.columns == ("i", "s", "d", "j", "b")
     assert table.rows == [["1", "a", "2026-01-05", '{"k":[1.5]}', "true"], ["2", "", None, None, None]]
