@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from time import time
-from typing import BinaryIO
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from app.domain.errors import InvalidError, NotFoundError
 from app.domain.outputs import OutputFormat
@@ -17,12 +16,12 @@ from app.domain.reconciliation.samples import TableSample
 from app.outputs.base import Copying, FileFacts, PreviewTable
 from app.outputs.bringing import in_thread
 from app.outputs.locations import attempt_location, check_limit, check_location, check_range
-from app.outputs.partial import PartialFile, move_into_place, sync
+from app.outputs.partial import PartialFile
 from app.outputs.parts import LocalPart
 from app.outputs.plain_csv import plain_csv
 from app.outputs.preview import preview_csv, preview_parquet
 from app.outputs.sampling import sample_file, sample_parquet
-from app.outputs.scratch import Spool, give_name, nameable_file
+from app.outputs.scratch import Spool
 from app.outputs.sink import ParquetSink, Sink
 
 _READ_BYTES = 256 * 1024
@@ -61,21 +60,19 @@ class LocalOutputStore:
         if format is OutputFormat.PARQUET:
             return ParquetSink(folder=folder, spool=Spool(self._partial), stage=self.stage, delimiter=delimiter)
         location = f"{folder}/output.csv"
-        target = PartialFile(partial=self._partial / uuid4().hex, target=self._path(location))
+        target = PartialFile(self._partial, target=self._path(location))
         return Sink(location=location, target=target, delimiter=delimiter)
 
     @asynccontextmanager
     async def open_writer(self, location: str) -> AsyncIterator["LocalWriter"]:
-        async with self.stage(location) as partial:
-            with await asyncio.to_thread(partial.open, "wb") as file:
-                yield LocalWriter(location=location, file=file)
+        async with self._partial_file(location) as file:
+            yield LocalWriter(location=location, file=file)
 
     @asynccontextmanager
     async def stage(self, location: str) -> AsyncIterator[Path]:
-        target = self._path(location)
-        with nameable_file(self._partial) as file:
-            yield file
-            await asyncio.to_thread(_take_in, file, self._partial / uuid4().hex, target)
+        async with self._partial_file(location) as file:
+            await file.write(b"")
+            yield file.path
 
     async def facts(self, location: str) -> FileFacts:
         stat = (await asyncio.to_thread(self._existing, location)).stat()
@@ -150,6 +147,15 @@ class LocalOutputStore:
     async def close(self) -> None:
         """Nothing is kept open."""
 
+    @asynccontextmanager
+    async def _partial_file(self, location: str) -> AsyncIterator[PartialFile]:
+        file = PartialFile(self._partial, target=self._path(location))
+        try:
+            yield file
+            await file.finish(b"")
+        finally:
+            await file.discard()
+
     def _path(self, location: str) -> Path:
         path = self._root / check_location(location)
         # A link inside the store must not lead out of it; the names themselves cannot any more.
@@ -170,13 +176,13 @@ class LocalOutputStore:
 class LocalWriter:
     """Writes one artefact to its partial file."""
 
-    def __init__(self, *, location: str, file: BinaryIO) -> None:
+    def __init__(self, *, location: str, file: PartialFile) -> None:
         self.location = location
         self.size_bytes = 0
         self._file = file
 
     async def write(self, data: bytes) -> None:
-        await asyncio.to_thread(self._file.write, data)
+        await self._file.write(data)
         self.size_bytes += len(data)
 
 
@@ -195,16 +201,6 @@ def _sample(path: Path, format: OutputFormat, *, delimiter: str) -> TableSample:
             return sample_file(path, delimiter=delimiter)
         case OutputFormat.PARQUET:
             return sample_parquet(path)
-
-
-def _take_in(file: Path, partial: Path, target: Path) -> None:
-    with file.open("rb") as opened:
-        sync(opened)
-    try:
-        give_name(file, partial)
-        move_into_place(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _remove(path: Path, root: Path) -> None:

@@ -47,11 +47,15 @@ def files(tmp_path: Path) -> list[Path]:
 
 def open_copies(folder: Path) -> int:
     """Files in the folder that this process holds open, with a name or without."""
+    return len(_open_files(folder))
+
+
+def _open_files(folder: Path) -> list[str]:
     links = []
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # another thread's, which is closed by now
             links.append(str(descriptor.readlink()))
-    return sum(link.startswith(f"{folder}/") for link in links)
+    return [link for link in links if link.startswith(f"{folder}/")]
 
 
 class Heard:
@@ -85,7 +89,8 @@ class LocalShelf:
         return [str(path.relative_to(root)) for path in files(root) if ".partial" not in path.parts]
 
     async def unfinished(self) -> int:
-        return len(files(self.folder)) - len(await self.complete())
+        complete = [f"{self.folder}/outputs/{location}" for location in await self.complete()]
+        return len({*_open_files(self.folder), *map(str, files(self.folder))}.difference(complete))
 
 
 @dataclass(kw_only=True)
