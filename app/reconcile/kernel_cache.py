@@ -1,24 +1,20 @@
-"""Where compiled kernels are kept: beside their source or in the user's own cache, or nowhere for long."""
+"""Where compiled kernels are kept: in the user's own cache, or nowhere for long."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import app
-
-VARIABLE = "NUMBA_CACHE_DIR"
+from app.domain.reconciliation.kernels.cache import VARIABLE, is_writable
 
 
 @contextmanager
 def kernel_cache() -> Iterator[None]:
-    """Numba finds a place by itself but for an account without a home, as containers have it, and refuses then.
+    """An account that has no place for them, as containers have it, compiles them for the one comparison.
 
-    The place is nobody else's: kernels are loaded as code. It must be known before Numba is imported.
+    The place is nobody else's: kernels are loaded as code.
     """
-    places = (Path(app.__file__).parent, os.path.expanduser("~"))  # noqa: PTH111 - Path.home() fails where there is none
-    if os.environ.get(VARIABLE) or any(os.access(place, os.W_OK) for place in places):
+    if os.environ.get(VARIABLE) or is_writable():
         yield
         return
     with TemporaryDirectory(prefix="data-phantom-") as folder:

@@ -12,9 +12,10 @@ from time import monotonic
 from typing import Any
 
 import orjson
+import structlog
 
-import app
 from app.domain.errors import UnavailableError
+from app.domain.reconciliation.kernels.cache import VARIABLE, is_writable
 from app.services.comparison_request import OUT_OF_MEMORY, TOO_LITTLE_MEMORY, ComparisonRequest
 
 REPORT_INTERVAL = 0.25  # seconds between two reports of progress, at least
@@ -24,6 +25,8 @@ STOP_GRACE = 0.3  # seconds to end in order; after that it is killed, and leaves
 NEWS_LIMIT = 64 * 2**20  # the samples come in one line
 
 Report = Callable[[float], Awaitable[None]]
+
+log = structlog.get_logger()
 
 
 async def compare_apart(request: ComparisonRequest, *, stop: asyncio.Event, report: Report) -> dict[str, Any]:
@@ -64,17 +67,16 @@ async def compare_apart(request: ComparisonRequest, *, stop: asyncio.Event, repo
 
 
 def environment(parent: Mapping[str, str], *, spill_dir: Path) -> dict[str, str]:
-    """The process's own; Numba finds no place for compiled kernels where neither package nor home may be written to.
+    """The process's own; where there is no other place for compiled kernels, it names one in the folder for spills.
 
-    They are loaded as code: the folder that they get then is nobody else's.
+    They are loaded as code: that folder is nobody else's.
     """
     variables = dict(parent)
-    places = (Path(app.__file__).parent, os.path.expanduser("~"))  # noqa: PTH111 - Path.home() fails where there is none
-    if not any(os.access(place, os.W_OK) for place in places):
+    if not is_writable():
         kernels = spill_dir / "kernels"
         kernels.mkdir(mode=0o700, parents=True, exist_ok=True)
         if kernels.stat().st_uid == os.geteuid():
-            variables.setdefault("NUMBA_CACHE_DIR", str(kernels))
+            variables.setdefault(VARIABLE, str(kernels))
     return variables
 
 
@@ -84,6 +86,8 @@ async def _listen(news: asyncio.StreamReader, report: Report) -> dict[str, Any]:
     told, told_at = 0.0, -SLOW_REPORT_INTERVAL
     async for line in news:
         last = orjson.loads(line)
+        if last.get("compiling") == 0.0:
+            log.info("comparison.compiling", reason="its native code is made for this machine, once")
         share, waited = last.get("progress", 0.0), monotonic() - told_at
         due = waited >= REPORT_INTERVAL and share - told >= REPORT_STEP
         if due or (waited >= SLOW_REPORT_INTERVAL and share > told):

@@ -39,6 +39,7 @@ def run(request: ComparisonRequest, *, cancelled: threading.Event) -> dict[str, 
                 sample_limit=request.sample_limit,
                 progress=lambda share: tell({"progress": share}),
                 cancelled=cancelled.is_set,
+                compiling=lambda share: tell({"compiling": share}),
             )
             table.finish()
     except ComparisonCancelledError:

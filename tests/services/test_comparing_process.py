@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from app.domain.reconciliation.kernels.cache import VARIABLE
 from app.domain.status import ReconciliationStatus
 from app.models import Reconciliation, ReconciliationRun
 from app.services import comparer, comparison_process
@@ -237,8 +238,8 @@ def test_samples_are_cut_to_what_a_row_of_the_database_may_hold():
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("app.services.comparison_process", {"numpy", "numba", "duckdb", "sqlalchemy", "pydantic", "asyncio"}),
-        ("workers.main", {"numpy", "numba"}),
+        ("app.services.comparison_process", {"numpy", "llvmlite", "duckdb", "sqlalchemy", "pydantic", "asyncio"}),
+        ("workers.main", {"numpy", "llvmlite"}),
     ],
 )
 def test_nothing_is_imported_that_is_not_needed_at_once(module, heavy):
@@ -265,7 +266,7 @@ async def test_hours_of_progress_are_told_by_no_more_events_than_minutes(monkeyp
 
 
 def test_compiled_kernels_are_kept_where_they_may_be_written(tmp_path, monkeypatch):
-    assert "NUMBA_CACHE_DIR" not in environment({"PATH": "/bin"}, spill_dir=tmp_path)
+    assert VARIABLE not in environment({"PATH": "/bin"}, spill_dir=tmp_path)
     monkeypatch.setattr(comparer.os, "access", lambda *_: False)
-    assert environment({}, spill_dir=tmp_path) == {"NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
-    assert environment({"NUMBA_CACHE_DIR": "/own"}, spill_dir=tmp_path) == {"NUMBA_CACHE_DIR": "/own"}
+    assert environment({}, spill_dir=tmp_path) == {VARIABLE: str(tmp_path / "kernels")}
+    assert environment({VARIABLE: "/own"}, spill_dir=tmp_path) == {VARIABLE: "/own"}

@@ -128,16 +128,18 @@ class BlockReader:
         bound = np.frombuffer(worst + bytes(PADDING_BYTES), np.uint8)
         start = address_of(bound) if worst else 0
         work, _room = new_work(len(self._order), max(block.longest(), len(worst)))
-        held, unsure = lowest(
+        held, unsure = np.empty(self._tally.sample_limit + 1, np.int64), np.empty(len(block.counts), np.int64)
+        count, doubtful = lowest(
             block.starts[side],
             block.ends[side],
             self._layouts[side],
             self._order,
             (start, start + len(worst)),
-            self._tally.sample_limit,
             work,
+            held,
+            unsure,
         )
-        return [*held.tolist(), *unsure.tolist()]
+        return [*held[:count].tolist(), *unsure[:doubtful].tolist()]
 
     def _lines(self, block: Block) -> memoryview:
         lengths = sum(int((ends - starts).sum()) for starts, ends in zip(block.starts, block.ends, strict=True))

@@ -32,12 +32,14 @@ def compare(
     sample_limit: int = 100,
     progress: Callable[[float], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
+    compiling: Callable[[float], None] = lambda _: None,
 ) -> ReconciliationResult:
     """Compares the mapped columns row by row; `differences` hears of every differing row, in no particular order.
 
-    `progress` hears a share of the bytes to read that rises to 1.0. Raises InvalidError for a mapping that does not
-    fit, MalformedError for a side that is no CSV table, UnavailableError where `spill_dir` has no room, and
-    ComparisonCancelledError soon after `cancelled` says so.
+    `progress` hears a share of the bytes to read that rises to 1.0. `compiling` hears 0.0 where the comparison has to
+    wait for its native code, which is made once for a machine, and 1.0 behind that. Raises InvalidError for a mapping
+    that does not fit, MalformedError for a side that is no CSV table, UnavailableError where `spill_dir` has no room
+    or there can be no native code, and ComparisonCancelledError soon after `cancelled` says so.
     """
     check_mapping(mapping)
     method = choose_method(
@@ -54,10 +56,14 @@ def compare(
     pairing = Pairing(tolerance=tolerance, keyed=keyed, check=meter.check)
     rate: float | None = None
     spill_dir.mkdir(parents=True, exist_ok=True)
+    if method is not ReconciliationMethod.EXACT:
+        from app.domain.reconciliation.kernels.library import LIBRARY  # noqa: PLC0415 - small sides need no kernels
+
+        LIBRARY.load(compiling)
     if method is ReconciliationMethod.EXACT:
         compare_exactly(left=left_rows, right=right_rows, tally=tally, pairing=pairing, keyed=keyed, meter=meter)
     elif options.verify:
-        from app.domain.reconciliation.large import LargeComparison  # noqa: PLC0415 - small sides need no kernels
+        from app.domain.reconciliation.large import LargeComparison  # noqa: PLC0415 - likewise
 
         LargeComparison(
             left=left_rows,

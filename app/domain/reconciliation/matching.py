@@ -49,7 +49,8 @@ class Matching:
             self.keys_repeat = True
             return
         counts = counted(self._left.rows, self._right.rows, partition)
-        more, pairs, differing = surplus(counts)
+        more = np.empty(len(counts.hashes), np.int64)
+        pairs, differing = surplus(counts, more)
         samples = self._first(counts)
         with self._lock:
             self.pairs += pairs
@@ -78,7 +79,8 @@ class Matching:
         return self._samples
 
     def _first(self, counts: Counts) -> list[CommonRows]:
-        slots = first_pairs(counts, self._sample_limit)
+        found = np.empty(self._sample_limit, np.int64)
+        slots = found[: first_pairs(counts, found)]
         columns = (counts.first_left, counts.first_right, counts.left, counts.right)
         return [
             CommonRows(left=left, right=right, left_rows=left_rows, right_rows=right_rows)

@@ -48,8 +48,8 @@ def residue_of(fields: NDArray[np.int64], text: NDArray[np.uint8]) -> Residue:
     ends = address_of(text) + np.cumsum(fields[:, _LENGTH])
     return Residue(
         numbers=fields[:, 0],
-        rows=fields[:, 1].view(np.uint64),
-        groups=fields[:, 2].view(np.uint64),
+        rows=np.ascontiguousarray(fields[:, 1]).view(np.uint64),
+        groups=np.ascontiguousarray(fields[:, 2]).view(np.uint64),
         totals=fields[:, 3:5],
         starts=ends - fields[:, _LENGTH],
         ends=ends,

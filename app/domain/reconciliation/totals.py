@@ -115,9 +115,10 @@ class Totals:
 
     def _take_repeated(self, counts: Counts) -> None:
         for place, side in enumerate(self._sides):
-            keys, rows, most, examples, equals = repeated(counts, place == 0, Duplicates.MOST_EXAMPLES)
+            examples = np.empty(Duplicates.MOST_EXAMPLES, np.int64)
+            keys, rows, most, equals = repeated(counts, place == 0, examples)
             if keys:
-                records = [record for record, _ in side.records(examples).values()]
+                records = [record for record, _ in side.records(examples[:equals]).values()]
                 source = side.source
                 cells = [source.canonical(cells) for cells in records_of(records, source.side)]
                 packed = [pack([row[key] for key in source.keys]) for row in cells]

@@ -1,12 +1,11 @@
 """The blanks of Unicode at either end of a text."""
 
-from numba import njit
-
+from app.domain.reconciliation.kernels.kernel import inner
 from app.domain.reconciliation.kernels.marks import BLANK, CARRIAGE_RETURN, FIRST_SEPARATOR, NOT_ASCII, TAB
 from app.domain.reconciliation.kernels.memory import Address, byte_at
 
 
-@njit(nogil=True, cache=True)
+@inner
 def blank_at(place: Address, end: Address) -> int:
     """How many bytes the blank takes that a text begins with, as `str.strip` knows blanks; 0 where it begins with none.
 
@@ -29,7 +28,7 @@ def blank_at(place: Address, end: Address) -> int:
     return 3 if blank else 0
 
 
-@njit(nogil=True, cache=True)
+@inner
 def blank_before(start: Address, end: Address) -> int:
     """How many bytes the blank takes that a text ends with; 0 where it ends with none."""
     for length in range(1, min(3, end - start) + 1):

@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from numba import njit
-
+from app.domain.reconciliation.kernels.kernel import inner
 from app.domain.reconciliation.kernels.marks import CARRIAGE_RETURN, NEWLINE, QUOTE
 from app.domain.reconciliation.kernels.memory import Address, byte_at, find_either, put_byte
 
@@ -21,7 +20,7 @@ class Cell(NamedTuple):
     doubled: bool
 
 
-@njit(nogil=True, cache=True)
+@inner
 def next_cell(place: Address, end: Address, delimiter: int) -> Cell:
     """The cell that begins at a place of a block that ends with a line's end."""
     if byte_at(place) != QUOTE:
@@ -50,7 +49,7 @@ def next_cell(place: Address, end: Address, delimiter: int) -> Cell:
     return Cell(start, stop, place, True, doubled)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def unquote(place: Address, end: Address, target: Address) -> Address:
     """Writes a quoted text with its doubled quotes made single; gives its end."""
     while place < end:
@@ -61,7 +60,7 @@ def unquote(place: Address, end: Address, target: Address) -> Address:
     return target
 
 
-@njit(nogil=True, cache=True)
+@inner
 def behind_blank_line(place: Address) -> Address:
     """The place behind a line with nothing on it; 0 where something is."""
     if byte_at(place) == NEWLINE:
@@ -71,7 +70,7 @@ def behind_blank_line(place: Address) -> Address:
     return 0
 
 
-@njit(nogil=True, cache=True)
+@inner
 def skip_record(start: Address, end: Address, delimiter: int) -> Address:
     """Where the next record begins; 0 where this one goes on behind the block."""
     while True:

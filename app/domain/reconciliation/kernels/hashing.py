@@ -7,12 +7,12 @@ its own, so that nobody can prepare a file whose rows collide.
 import secrets
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from app.domain.reconciliation.kernels.frame import Table
+from app.domain.reconciliation.kernels.kernel import inner
 from app.domain.reconciliation.kernels.memory import Address, word_at
 
-Seeds = NDArray[np.uint64]
+Seeds = Table[np.uint64]
 
 _FIRST_PRIME = np.uint64(0x9E3779B97F4A7C15)
 _SECOND_PRIME = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -28,7 +28,7 @@ def new_seeds(columns: int) -> Seeds:
     return np.frombuffer(secrets.token_bytes((columns + 1) * 16), dtype=np.uint64).reshape(columns + 1, 2).copy()
 
 
-@njit(nogil=True, cache=True)
+@inner
 def finish(value: np.uint64) -> np.uint64:
     """Every bit of the argument changes every bit of the result with a probability of one half."""
     value ^= value >> np.uint64(33)
@@ -38,14 +38,14 @@ def finish(value: np.uint64) -> np.uint64:
     return value ^ (value >> np.uint64(33))
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _mix(value: np.uint64) -> np.uint64:
     """Half of `finish`: enough for hashes that are summed up and finished then."""
     value *= _FIRST_FINISH
     return value ^ (value >> _SHIFT)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def hashes(start: Address, end: Address, one: np.uint64, other: np.uint64) -> tuple[np.uint64, np.uint64]:
     """Two hashes of the bytes from start to end, with their seeds."""
     length = np.uint64(end - start)
@@ -68,7 +68,7 @@ def hashes(start: Address, end: Address, one: np.uint64, other: np.uint64) -> tu
     return _mix(first), _mix(second)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def null_hashes(one: np.uint64, other: np.uint64) -> tuple[np.uint64, np.uint64]:
     """What stands for NULL, which no text is equal to."""
     return _mix(~one), _mix(~other)

@@ -7,10 +7,12 @@ highest bits; within a partition a table of open addresses finds them by the low
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-Entries = NDArray[np.uint64]  # shape (n, 2): hash, row number
+from app.domain.reconciliation.kernels.frame import Cube, Table
+from app.domain.reconciliation.kernels.kernel import entry, inner
+
+Entries = Table[np.uint64]  # shape (n, 2): hash, row number
 
 _ONE = np.uint64(1)
 _NO_ROW = np.int64(-1)
@@ -43,13 +45,13 @@ def new_counts(slots: int) -> Counts:
     )
 
 
-@njit(nogil=True, cache=True)
+@entry
 def deal(
     hashes: NDArray[np.uint64],
     start: int,
     first_number: int,
     shift: int,
-    hands: NDArray[np.uint64],
+    hands: Cube[np.uint64],
     held: NDArray[np.int64],
 ) -> int:
     """Deals entries to `hands` (partition, place, 2) from `start` on, until a hand is full; gives where it stopped."""
@@ -66,7 +68,7 @@ def deal(
     return len(hashes)
 
 
-@njit(nogil=True, cache=True, inline="always")  # a call would cost two atomic operations for each array
+@inner
 def slot_of(counts: Counts, value: np.uint64) -> np.int64:
     """Where a hash is, or would be."""
     mask = np.uint64(len(counts.hashes) - 1)
@@ -76,7 +78,7 @@ def slot_of(counts: Counts, value: np.uint64) -> np.int64:
     return slot
 
 
-@njit(nogil=True, cache=True)
+@entry
 def count(entries: Entries, counts: Counts, on_left: bool, known: int) -> int:
     """Counts entries into the table, as long as it is no more than half full; gives how many distinct hashes it has.
 
@@ -103,20 +105,23 @@ def count(entries: Entries, counts: Counts, on_left: bool, known: int) -> int:
     return known
 
 
-@njit(nogil=True, cache=True)
-def surplus(counts: Counts) -> tuple[NDArray[np.int64], int, int]:
-    """For each slot how many rows more there are on the left (less: negative); the pairs; the slots with a surplus."""
-    more = counts.left - counts.right
+@entry
+def surplus(counts: Counts, more: NDArray[np.int64]) -> tuple[int, int]:
+    """Writes for each slot how many rows more there are on the left (less: negative).
+
+    Gives the pairs, and how many slots have a surplus.
+    """
     pairs = 0
     differing = 0
     for slot in range(len(more)):
+        more[slot] = counts.left[slot] - counts.right[slot]
         if counts.taken[slot]:
             pairs += min(counts.left[slot], counts.right[slot])
             differing += more[slot] != 0
-    return more, pairs, differing
+    return pairs, differing
 
 
-@njit(nogil=True, cache=True)
+@entry
 def mark(entries: Entries, counts: Counts, more: NDArray[np.int64], on_left: bool, bits: NDArray[np.uint8]) -> None:
     """Sets the bits of the rows without an equal: of equal rows the first ones in the file."""
     step = 1 if on_left else -1
@@ -128,10 +133,13 @@ def mark(entries: Entries, counts: Counts, more: NDArray[np.int64], on_left: boo
             bits[np.int64(number >> np.uint64(3))] |= np.uint8(_ONE << (number & np.uint64(7)))
 
 
-@njit(nogil=True, cache=True)
-def first_pairs(counts: Counts, limit: int) -> NDArray[np.int64]:
-    """Up to `limit` hashes that are on both sides, those that come first on the left: slots."""
-    found = np.empty(limit, np.int64)
+@entry
+def first_pairs(counts: Counts, found: NDArray[np.int64]) -> int:
+    """Writes the slots of hashes that are on both sides, as many as have room: those that come first on the left.
+
+    Gives how many.
+    """
+    limit = len(found)
     held = 0
     for slot in range(len(counts.hashes)):
         if not counts.taken[slot] or not counts.left[slot] or not counts.right[slot]:
@@ -145,21 +153,20 @@ def first_pairs(counts: Counts, limit: int) -> NDArray[np.int64]:
             place -= 1
         found[place] = slot
         held = min(held + 1, limit)
-    return found[:held]
+    return held
 
 
-@njit(nogil=True, cache=True)
-def repeated(counts: Counts, on_left: bool, limit: int) -> tuple[int, int, int, NDArray[np.int64], int]:
+@entry
+def repeated(counts: Counts, on_left: bool, examples: NDArray[np.int64]) -> tuple[int, int, int, int]:
     """Hashes that stand more than once on a side.
 
-    How many; on how many rows; the most rows of one; the first rows of up to `limit` hashes with that many, and how
-    many of these there are in all.
+    How many; on how many rows; the most rows of one; how many hashes have that many, of which as many as have room
+    leave their first rows in `examples`.
     """
     rows = counts.left if on_left else counts.right
     first = counts.first_left if on_left else counts.first_right
     hashes = total = 0
     most = 1
-    examples = np.empty(limit, np.int64)
     equals = 0
     for slot in range(len(rows)):
         if rows[slot] < 2:
@@ -170,14 +177,14 @@ def repeated(counts: Counts, on_left: bool, limit: int) -> tuple[int, int, int, 
             most = rows[slot]
             equals = 0
         if rows[slot] == most:
-            if equals < limit:
+            if equals < len(examples):
                 examples[equals] = first[slot]
             equals += 1
-    return hashes, total, most, examples[: min(equals, limit)], equals
+    return hashes, total, most, equals
 
 
-@njit(nogil=True, cache=True)
-def look_up(counts: Counts, hashes: NDArray[np.uint64], totals: NDArray[np.int64]) -> None:
+@entry
+def look_up(counts: Counts, hashes: NDArray[np.uint64], totals: Table[np.int64]) -> None:
     """Writes how often each hash is on the left and on the right to `totals`, of shape (n, 2)."""
     for index in range(len(hashes)):
         slot = slot_of(counts, hashes[index])

@@ -1,19 +1,17 @@
 """Bytes by their addresses: what the kernels read and write text with.
 
-An array that is passed to a kernel's function costs two atomic operations and a check at each access; an address costs
-nothing. Whoever calls a kernel keeps the array alive, and has given it PADDING_BYTES behind its end.
+An array that is passed to a kernel's function costs a check at each access; an address costs nothing. Whoever calls a
+kernel keeps the array alive, and has given it PADDING_BYTES behind its end. What reads and writes here is the
+definition; compiled, it is one instruction (`primitives`).
 """
 
-from collections.abc import Callable
-from typing import cast
+import ctypes
+import sys
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped] # has no stubs
-from numba import njit, types
-from numba.core.base import BaseContext
-from numba.core.typing.templates import Signature
-from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from app.domain.reconciliation.kernels.kernel import entry, inner
 
 Address = int  # as np.int64
 Bytes = NDArray[np.uint8]
@@ -25,67 +23,31 @@ def address_of(array: Bytes) -> Address:
     return int(array.ctypes.data)
 
 
-@intrinsic
-def _byte_at(_context: object, address: types.Integer) -> tuple[Signature, object]:
+def byte_at(address: Address) -> int:
     """The byte at an address, from 0 to 255."""
-
-    def generate(_: BaseContext, builder: ir.IRBuilder, __: Signature, arguments: list[ir.Value]) -> object:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
-        return builder.zext(builder.load(pointer, typ=ir.IntType(8)), ir.IntType(64))
-
-    return types.int64(types.int64), generate
+    return ctypes.c_uint8.from_address(address).value
 
 
-@intrinsic
-def _word_at(_context: object, address: types.Integer) -> tuple[Signature, object]:
+def word_at(address: Address) -> np.uint64:
     """The eight bytes at an address, aligned or not."""
-
-    def generate(_: BaseContext, builder: ir.IRBuilder, __: Signature, arguments: list[ir.Value]) -> object:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        return builder.load(pointer, align=1, typ=ir.IntType(64))
-
-    return types.uint64(types.int64), generate
+    return np.uint64(int.from_bytes(ctypes.string_at(address, 8), sys.byteorder))
 
 
-@intrinsic
-def _put_byte(_context: object, address: types.Integer, byte: types.Integer) -> tuple[Signature, object]:
+def put_byte(address: Address, byte: int) -> None:
     """Writes the lowest eight bits of a number."""
-
-    def generate(context: BaseContext, builder: ir.IRBuilder, _: Signature, arguments: list[ir.Value]) -> object:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
-        builder.store(builder.trunc(arguments[1], ir.IntType(8)), pointer)
-        return context.get_dummy_value()  # type: ignore[no-untyped-call] # half of numba has types
-
-    return types.void(types.int64, types.int64), generate
+    ctypes.c_uint8.from_address(address).value = byte
 
 
-@intrinsic
-def _put_word(_context: object, address: types.Integer, word: types.Integer) -> tuple[Signature, object]:
+def put_word(address: Address, word: np.uint64) -> None:
     """Writes eight bytes, aligned or not."""
-
-    def generate(context: BaseContext, builder: ir.IRBuilder, _: Signature, arguments: list[ir.Value]) -> object:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        builder.store(arguments[1], pointer, align=1)
-        return context.get_dummy_value()  # type: ignore[no-untyped-call] # half of numba has types
-
-    return types.void(types.int64, types.uint64), generate
+    ctypes.memmove(address, int(word).to_bytes(8, sys.byteorder), 8)
 
 
-@intrinsic
-def _trailing_zeros(_context: object, word: types.Integer) -> tuple[Signature, object]:
+def trailing_zeros(word: np.uint64) -> int:
     """How many of the lowest bits are zero; 64 where all are."""
+    bits = int(word)
+    return (bits & -bits).bit_length() - 1 if bits else 64
 
-    def generate(_: BaseContext, builder: ir.IRBuilder, __: Signature, arguments: list[ir.Value]) -> object:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.int64(types.uint64), generate
-
-
-byte_at = cast("Callable[[Address], int]", _byte_at)
-word_at = cast("Callable[[Address], np.uint64]", _word_at)
-put_byte = cast("Callable[[Address, int], None]", _put_byte)
-put_word = cast("Callable[[Address, np.uint64], None]", _put_word)
-_zeros = cast("Callable[[np.uint64], int]", _trailing_zeros)
 
 _LOW_BITS = np.uint64(0x0101010101010101)
 _HIGH_BITS = np.uint64(0x8080808080808080)
@@ -93,7 +55,7 @@ _LOWER_BITS = ~_HIGH_BITS
 _ZEROS, _TO_NINE, _HALVES = (np.uint64(byte * 0x0101010101010101) for byte in (0x30, 0x06, 0xF0))
 
 
-@njit(nogil=True, cache=True)
+@entry
 def find_either(place: Address, one: int, other: int) -> Address:
     """Where one of two bytes comes first, eight bytes at a time: the zero byte of a word, as in Hacker's Delight."""
     ones, others = np.uint64(one) * _LOW_BITS, np.uint64(other) * _LOW_BITS
@@ -103,18 +65,18 @@ def find_either(place: Address, one: int, other: int) -> Address:
         found = ((like_one - _LOW_BITS) & ~like_one) | ((like_other - _LOW_BITS) & ~like_other)
         found &= _HIGH_BITS
         if found:
-            return place + (_zeros(found) >> 3)
+            return place + (trailing_zeros(found) >> 3)
         place += 8
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _places_of(word: np.uint64, bytes_alike: np.uint64) -> np.uint64:
     """The highest bit of each byte of a word that is the wanted one; unlike the test for any, exact for all."""
     unlike = word ^ bytes_alike
     return ~(((unlike & _LOWER_BITS) + _LOWER_BITS) | unlike | _LOWER_BITS)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def look_along(place: Address, end_mark: int, counted: int, noticed: int) -> tuple[Address, int, bool]:
     """Where the next `end_mark` is, how many of one byte are before it, and whether there is one of another."""
     ends, ones, others = np.uint64(end_mark) * _LOW_BITS, np.uint64(counted) * _LOW_BITS, np.uint64(noticed) * _LOW_BITS
@@ -128,11 +90,11 @@ def look_along(place: Address, end_mark: int, counted: int, noticed: int) -> tup
         count += ((like_one >> np.uint64(7)) * _LOW_BITS) >> np.uint64(56)
         seen |= like_other
         if at_end:
-            return place + (_zeros(at_end) >> 3), int(count), seen != np.uint64(0)
+            return place + (trailing_zeros(at_end) >> 3), int(count), seen != np.uint64(0)
         place += 8
 
 
-@njit(nogil=True, cache=True)
+@entry
 def are_digits(start: Address, end: Address) -> bool:
     """Whether one to eight bytes are decimal digits."""
     unused = np.uint64(8 * (8 - (end - start)))

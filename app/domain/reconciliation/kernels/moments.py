@@ -1,7 +1,6 @@
 """Dates and timestamps by bytes, as `cells` reads them: the instant in UTC, a midnight as its date alone."""
 
-from numba import njit
-
+from app.domain.reconciliation.kernels.kernel import inner
 from app.domain.reconciliation.kernels.marks import (
     BLANK,
     COLON,
@@ -19,7 +18,7 @@ from app.domain.reconciliation.kernels.marks import (
 from app.domain.reconciliation.kernels.memory import Address, byte_at, put_byte
 
 
-@njit(nogil=True, cache=True)
+@inner
 def moment_text(start: Address, end: Address, scratch: Address) -> tuple[int, Address, Address]:
     """The instant in UTC, a midnight as its date alone; where there is no such moment, the text as it stands."""
     text = (IN_PLACE, start, end)
@@ -75,7 +74,7 @@ def moment_text(start: Address, end: Address, scratch: Address) -> tuple[int, Ad
     return _write_moment((year, month, day, minutes, second), (fraction_start, fraction_end), scratch)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _write_moment(
     moment: tuple[int, int, int, int, int], fraction: tuple[int, int], scratch: Address
 ) -> tuple[int, Address, Address]:
@@ -102,7 +101,7 @@ def _write_moment(
     return REWRITTEN, scratch, scratch + (20 + digits if digits else 19)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _zone(place: int, end: int) -> tuple[int, int]:
     """Minutes ahead of UTC, and where the zone's text ends (`-1`: there is no such zone)."""
     if byte_at(place) == BLANK:
@@ -134,7 +133,7 @@ def _zone(place: int, end: int) -> tuple[int, int]:
     return sign * (hours * 60 + minutes), place
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _neighbour(year: int, month: int, day: int, step: int) -> tuple[int, Address, Address]:
     """The day before or after."""
     day += step
@@ -150,7 +149,7 @@ def _neighbour(year: int, month: int, day: int, step: int) -> tuple[int, Address
     return year, month, day
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _days_of(year: int, month: int) -> int:
     if month == 2:  # February
         leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
@@ -158,7 +157,7 @@ def _days_of(year: int, month: int) -> int:
     return 30 if month in (4, 6, 9, 11) else 31
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _digits(place: int, count: int) -> int:
     """The number that so many digits stand for; -1 where one of them is none."""
     number = 0
@@ -170,7 +169,7 @@ def _digits(place: int, count: int) -> int:
     return number
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _write_digits(scratch: Address, place: int, number: int, count: int) -> None:
     for index in range(place + count - 1, place - 1, -1):
         put_byte(scratch + index, ZERO + number % 10)

@@ -3,10 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from app.domain.reconciliation.kernels.cells import Cell, next_cell, unquote
+from app.domain.reconciliation.kernels.frame import Table
+from app.domain.reconciliation.kernels.kernel import inner
 from app.domain.reconciliation.kernels.marks import MINUS, NINE, NULL, POINT, UNDECIDED, ZERO
 from app.domain.reconciliation.kernels.memory import PADDING_BYTES, Address, address_of, byte_at
 from app.domain.reconciliation.kernels.scanning import Layout
@@ -24,9 +25,9 @@ _SIDES = 2
 class Work(NamedTuple):
     """Room to look into one record of each side: cells' starts (0: NULL) and ends, and texts set aside."""
 
-    firsts: NDArray[np.int64]
-    lasts: NDArray[np.int64]
-    doubled: NDArray[np.bool_]
+    firsts: Table[np.int64]
+    lasts: Table[np.int64]
+    doubled: Table[np.bool_]
     texts: NDArray[np.int64]
     scratch: NDArray[np.int64]
 
@@ -44,7 +45,7 @@ def new_work(columns: int, longest: int) -> tuple[Work, NDArray[np.uint8]]:
     return work, room
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inner
 def split(start: Address, end: Address, layout: Layout, work: Work, side: int) -> None:
     """Finds the mapped cells of a whole record."""
     address = start
@@ -59,7 +60,7 @@ def split(start: Address, end: Address, layout: Layout, work: Work, side: int) -
         address = cell.after + 1
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inner
 def written(work: Work, side: int, slot: int) -> tuple[Address, Address]:
     """A cell's text as it is written, without quotes; 0 where it is NULL. Good until the next call for that side."""
     first, last = work.firsts[side, slot], work.lasts[side, slot]
@@ -68,7 +69,7 @@ def written(work: Work, side: int, slot: int) -> tuple[Address, Address]:
     return first, last
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inner
 def canonical_cell(work: Work, side: int, slot: int, options: int) -> Span:
     """A cell's canonical text. Good until the next call for that side."""
     first, last = written(work, side, slot)
@@ -77,7 +78,7 @@ def canonical_cell(work: Work, side: int, slot: int, options: int) -> Span:
     return canonical(first, last, work.scratch[side], options)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def same_bytes(first: Address, last: Address, other_first: Address, other_last: Address) -> bool:
     if last - first != other_last - other_first:
         return False
@@ -87,7 +88,7 @@ def same_bytes(first: Address, last: Address, other_first: Address, other_last: 
     return True
 
 
-@njit(nogil=True, cache=True)
+@inner
 def decimal_of(first: Address, last: Address) -> tuple[bool, int, int]:
     """A canonical number as an integer and the digits behind its point; False where it is too long for that."""
     value = digits = scale = 0
@@ -108,7 +109,7 @@ def decimal_of(first: Address, last: Address) -> tuple[bool, int, int]:
     return True, (-value if negative else value), scale
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inner
 def compare_cells(work: Work, slot: int, options: int, absolute: float, relative: float) -> tuple[int, float]:
     """How a cell of the left record and its counterpart are related, and how far apart two numbers are (else -1)."""
     first, last = work.firsts[0, slot], work.lasts[0, slot]
@@ -130,7 +131,7 @@ def compare_cells(work: Work, slot: int, options: int, absolute: float, relative
     return _compare_numbers(left, right, absolute, relative)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _compare_numbers(left: Span, right: Span, absolute: float, relative: float) -> tuple[int, float]:
     """Two different numbers; their distance is the float nearest to the exact one, or it is unsure."""
     known, value, scale = decimal_of(left.start, left.end)
@@ -158,7 +159,7 @@ def _compare_numbers(left: Span, right: Span, absolute: float, relative: float) 
     return UNSURE, apart
 
 
-@njit(nogil=True, cache=True)
+@inner
 def order(work: Work, places: NDArray[np.int64], options: int) -> tuple[int, bool]:
     """Whether the first record (side 0) is before (-1) or behind (1) the second by these cells; whether that is sure.
 
@@ -190,7 +191,7 @@ def order(work: Work, places: NDArray[np.int64], options: int) -> tuple[int, boo
     return 0, True
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _order_of_bytes(left: Span, right: Span) -> int:
     for offset in range(min(left.end - left.start, right.end - right.start)):
         byte, other = byte_at(left.start + offset), byte_at(right.start + offset)
@@ -199,7 +200,7 @@ def _order_of_bytes(left: Span, right: Span) -> int:
     return -1 if left.end - left.start < right.end - right.start else 1
 
 
-@njit(nogil=True, cache=True)
+@inner
 def column_of(layout: Layout, slot: int) -> int:
     """Where a place of the mapping is in the file."""
     for column in range(len(layout.slots)):
@@ -208,7 +209,7 @@ def column_of(layout: Layout, slot: int) -> int:
     return -1
 
 
-@njit(nogil=True, cache=True)
+@inner
 def cell_at(start: Address, end: Address, delimiter: int, column: int) -> Cell:
     """One cell of a record, without a look at those behind it."""
     cell = next_cell(start, end, delimiter)
@@ -217,7 +218,7 @@ def cell_at(start: Address, end: Address, delimiter: int, column: int) -> Cell:
     return cell
 
 
-@njit(nogil=True, cache=True)
+@inner
 def canonical_text(cell: Cell, options: int, texts: Address, scratch: Address) -> Span:
     first, last = cell.start, cell.end
     if not cell.quoted and first == last:
@@ -227,7 +228,7 @@ def canonical_text(cell: Cell, options: int, texts: Address, scratch: Address) -
     return canonical(first, last, scratch, options)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def surely_behind(one: Span, other: Span) -> bool:
     """Whether a cell's canonical text comes behind another by `order`; where that takes a closer look, it does not."""
     if one.where == UNDECIDED or other.where == UNDECIDED or one.where == NULL:

@@ -1,9 +1,10 @@
 """Resolving what is left over: who stands alone in its group, which pairs differ and where, the lowest few of many."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from app.domain.reconciliation.kernels.frame import Table
+from app.domain.reconciliation.kernels.kernel import entry, inner
 from app.domain.reconciliation.kernels.marks import NULL
 from app.domain.reconciliation.kernels.records import (
     DIFFERENT,
@@ -28,7 +29,7 @@ _MOST_COMPARED = 8
 PAIRED, ALONE, REPEATED, INTRICATE = 0, 1, 2, 3
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _run_end(groups: NDArray[np.uint64], order: NDArray[np.int64], start: int) -> int:
     end = start + 1
     while end < len(order) and groups[order[end]] == groups[order[start]]:
@@ -36,7 +37,7 @@ def _run_end(groups: NDArray[np.uint64], order: NDArray[np.int64], start: int) -
     return end
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _settle_one_side(
     rows: NDArray[np.uint64], run: NDArray[np.int64], fates: NDArray[np.int8], copies: NDArray[np.int64]
 ) -> None:
@@ -58,14 +59,14 @@ def _settle_one_side(
             copies[place] = 1
 
 
-@njit(nogil=True, cache=True)
+@entry
 def join(
     groups: tuple[NDArray[np.uint64], NDArray[np.uint64]],
     rows: tuple[NDArray[np.uint64], NDArray[np.uint64]],
     orders: tuple[NDArray[np.int64], NDArray[np.int64]],
     fates: tuple[NDArray[np.int8], NDArray[np.int8]],
     copies: tuple[NDArray[np.int64], NDArray[np.int64]],
-    pairs: NDArray[np.int64],
+    pairs: Table[np.int64],
 ) -> int:
     """Settles the fate of each record by its group, on both sides in the order of groups; gives how many pairs."""
     found = left = right = 0
@@ -97,16 +98,16 @@ def join(
     return found
 
 
-@njit(nogil=True, cache=True)
+@entry
 def compare_pairs(
-    pairs: NDArray[np.int64],
+    pairs: Table[np.int64],
     starts: tuple[NDArray[np.int64], NDArray[np.int64]],
     ends: tuple[NDArray[np.int64], NDArray[np.int64]],
     layouts: tuple[Layout, Layout],
     tolerance: tuple[float, float],
     work: Work,
-    changed: NDArray[np.bool_],
-    apart: NDArray[np.float64],
+    changed: Table[np.bool_],
+    apart: Table[np.float64],
     outcomes: NDArray[np.int8],
 ) -> None:
     """For each pair EQUAL (within the tolerance), DIFFERENT or UNSURE; for each of its cells whether and how far."""
@@ -130,22 +131,23 @@ def compare_pairs(
         outcomes[pair] = outcome
 
 
-@njit(nogil=True, cache=True)
+@entry
 def lowest(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
     layout: Layout,
     places: NDArray[np.int64],
     worst: tuple[int, int],
-    limit: int,
     work: Work,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Up to `limit` records that come first by these cells, and before the record `worst` (0: there is none).
+    held: NDArray[np.int64],
+    unsure: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Writes the records that come first by these cells, and before the record `worst` (0: there is none) to `held`.
 
-    What comes second are records whose order is not sure.
+    There is room for as many as are wanted, and one more; `unsure` has room for all, and takes those whose order is
+    not sure. Gives how many are in each.
     """
-    held = np.empty(limit + 1, np.int64)
-    unsure = np.empty(len(starts), np.int64)
+    limit = len(held) - 1
     count = doubtful = 0
     column = column_of(layout, places[0])
     bound, bound_known = Span(NULL, 0, 0), False
@@ -185,4 +187,4 @@ def lowest(
             held[moved] = held[moved - 1]
         held[place] = index
         count = min(count + 1, limit)
-    return held[:count], unsure[:doubtful]
+    return count, doubtful

@@ -7,11 +7,11 @@ has `records` find the words.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from app.domain.reconciliation.kernels.cells import Cell, behind_blank_line, next_cell, skip_record, unquote
 from app.domain.reconciliation.kernels.hashing import Seeds, finish, hashes, null_hashes
+from app.domain.reconciliation.kernels.kernel import entry, inner
 from app.domain.reconciliation.kernels.marks import CARRIAGE_RETURN, IN_PLACE, NEWLINE, NULL, QUOTE, UNDECIDED
 from app.domain.reconciliation.kernels.memory import Address, are_digits, byte_at, look_along, put_word, word_at
 from app.domain.reconciliation.kernels.texts import canonical, is_number, is_plain_text
@@ -73,7 +73,7 @@ def new_scanned(capacity: int) -> Scanned:
     )
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _is_canonical(start: Address, end: Address) -> bool:
     """Whether a text is seen at a glance to be its own canonical text: most plain texts and short integers are."""
     if start == end or is_plain_text(byte_at(start)):
@@ -81,7 +81,7 @@ def _is_canonical(start: Address, end: Address) -> bool:
     return end - start <= 8 and are_digits(start, end)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _cell_hashes(
     cell: Cell, seeds: tuple[np.uint64, np.uint64], options: int, grouping: int, texts: Address, scratch: Address
 ) -> tuple[np.uint64, np.uint64, bool, bool]:
@@ -107,7 +107,7 @@ def _cell_hashes(
     return one, other, number, False
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _line_hashes(start: Address, after: Address, one: np.uint64, other: np.uint64) -> tuple[np.uint64, np.uint64]:
     """The two hashes of a record as it is written, without what ends its line."""
     end = after - 1
@@ -117,7 +117,7 @@ def _line_hashes(start: Address, after: Address, one: np.uint64, other: np.uint6
     return finish(row), finish(check)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def read_record(
     start: Address, end: Address, layout: Layout, scanned: Scanned, place: int, texts: Address, scratch: Address
 ) -> tuple[int, Address]:
@@ -162,7 +162,7 @@ def read_record(
     return READ, address
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _behind_record(start: Address, end: Address, layout: Layout) -> tuple[int, Address]:
     """What is behind a record that may have quotes, and whether it is well formed."""
     address, columns = start, 0
@@ -176,7 +176,7 @@ def _behind_record(start: Address, end: Address, layout: Layout) -> tuple[int, A
             return (READ if columns == len(layout.slots) else MALFORMED), address
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _read_line(
     start: Address, end: Address, layout: Layout, scanned: Scanned, place: int, texts: Address, scratch: Address
 ) -> tuple[int, Address]:
@@ -210,7 +210,7 @@ def _read_line(
     return READ, after
 
 
-@njit(nogil=True, cache=True)
+@entry
 def hash_texts(
     firsts: NDArray[np.int64], lasts: NDArray[np.int64], layout: Layout, scanned: Scanned, place: int
 ) -> None:
@@ -234,7 +234,7 @@ def hash_texts(
     scanned.groups[place] = finish(group)
 
 
-@njit(nogil=True, cache=True)
+@entry
 def scan(
     start: Address, end: Address, layout: Layout, scanned: Scanned, texts: Address, scratch: Address
 ) -> tuple[int, Address, int]:
@@ -263,7 +263,7 @@ def scan(
     return count, address, DONE
 
 
-@njit(nogil=True, cache=True)
+@entry
 def pick(
     block: tuple[Address, Address, int],
     layout: Layout,
@@ -311,7 +311,7 @@ def pick(
     return len(numbers)
 
 
-@njit(nogil=True, cache=True)
+@entry
 def gather(starts: NDArray[np.int64], ends: NDArray[np.int64], order: NDArray[np.int64], target: Address) -> None:
     """Copies records one behind the other, in an order; eight bytes at a time, also beyond the end of the last."""
     for index in order:

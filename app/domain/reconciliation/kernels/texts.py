@@ -8,10 +8,10 @@ and is known by a look at each byte.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from app.domain.reconciliation.cells import PLAIN_DIGITS
 from app.domain.reconciliation.kernels.blanks import blank_at, blank_before
+from app.domain.reconciliation.kernels.kernel import entry, inner
 from app.domain.reconciliation.kernels.marks import (
     IN_PLACE,
     LOWER,
@@ -52,7 +52,7 @@ class Span(NamedTuple):
     end: Address
 
 
-@njit(nogil=True, cache=True)
+@entry
 def canonical(start: Address, end: Address, scratch: Address, options: int) -> Span:
     """The canonical text of a cell that is no NULL; `scratch` has room for it, and 64 more."""
     if options:
@@ -75,7 +75,7 @@ def canonical(start: Address, end: Address, scratch: Address, options: int) -> S
     return Span(where, first, last)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _of_text(start: Address, end: Address, scratch: Address) -> tuple[int, Address, Address]:
     """Canonical by its types; the cell may be in the scratch itself, where every byte is read before it is written."""
     if start == end:
@@ -102,7 +102,7 @@ def _of_text(start: Address, end: Address, scratch: Address) -> tuple[int, Addre
     return IN_PLACE, start, end
 
 
-@njit(nogil=True, cache=True)
+@entry
 def is_number(start: Address, end: Address) -> bool:
     """Whether a canonical text stands for a finite number."""
     place = start
@@ -123,14 +123,14 @@ def is_number(start: Address, end: Address) -> bool:
     return place == end or _exponent(place, end)[1] == end
 
 
-@njit(nogil=True, cache=True)
+@entry
 def is_plain_text(first: int) -> bool:
     """Whether a text that begins with this byte is its own canonical text for certain: it is no number, and no word."""
     lower = first | LOWER
     return first > NINE and lower != LOWER_T and lower != LOWER_F and lower != LOWER_N and lower != LOWER_I
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _of_number(start: Address, end: Address, scratch: Address) -> tuple[int, Address, Address]:
     """`-12.50e3` and its like; what is no number is text as it stands."""
     place = start
@@ -168,7 +168,7 @@ def _of_number(start: Address, end: Address, scratch: Address) -> tuple[int, Add
     return _write_number((whole_start, whole_end, fraction_start, fraction_end), power, negative, scratch)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _exponent(place: int, end: int) -> tuple[int, int]:
     """The power of ten from `e` on, and where its text ends (`-1`: there is none)."""
     if byte_at(place) | LOWER != UPPER_E | LOWER:
@@ -187,7 +187,7 @@ def _exponent(place: int, end: int) -> tuple[int, int]:
     return (-power if negative else power), place
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _write_number(
     spans: tuple[int, int, int, int], power: int, negative: bool, scratch: Address
 ) -> tuple[int, Address, Address]:
@@ -235,7 +235,7 @@ def _write_number(
     return REWRITTEN, scratch, scratch + end
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _shift(scratch: Address, start: int, end: int, by: int) -> int:
     """Moves a span to the right, from behind; gives its new end."""
     for place in range(end - 1, start - 1, -1):
@@ -243,7 +243,7 @@ def _shift(scratch: Address, start: int, end: int, by: int) -> int:
     return end + by
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _write_exponent(scratch: Address, place: int, power: int) -> int:
     put_byte(scratch + place, UPPER_E | LOWER)
     place += 1
@@ -261,7 +261,7 @@ def _write_exponent(scratch: Address, place: int, power: int) -> int:
     return place
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _of_word(start: Address, end: Address, scratch: Address) -> tuple[int, Address, Address]:
     """true, false, nan, inf, infinity and -inf, -infinity in any letter case, packed into one number to be told."""
     packed = np.uint64(0)

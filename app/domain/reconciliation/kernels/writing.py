@@ -3,10 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from app.domain.reconciliation.kernels.blanks import blank_at, blank_before
+from app.domain.reconciliation.kernels.frame import Table
+from app.domain.reconciliation.kernels.kernel import entry, inner
 from app.domain.reconciliation.kernels.marks import CARRIAGE_RETURN, NEWLINE, QUOTE, ZERO
 from app.domain.reconciliation.kernels.memory import Address, byte_at, put_byte
 from app.domain.reconciliation.kernels.records import Work, split, written
@@ -23,7 +24,7 @@ class Names(NamedTuple):
     quoted: NDArray[np.bool_]
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _put_number(target: Address, number: int) -> Address:
     divisor = 1
     while number // divisor >= 10:
@@ -35,7 +36,7 @@ def _put_number(target: Address, number: int) -> Address:
     return target
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _put_span(target: Address, first: Address, last: Address) -> Address:
     for place in range(first, last):
         put_byte(target, byte_at(place))
@@ -43,7 +44,7 @@ def _put_span(target: Address, first: Address, last: Address) -> Address:
     return target
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _put_cell(target: Address, first: Address, last: Address) -> Address:
     """Nothing for NULL, quoted where it is empty, has blanks at an edge, or marks of the table."""
     if not first:
@@ -67,7 +68,7 @@ def _put_cell(target: Address, first: Address, last: Address) -> Address:
     return target + 1
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _put_names(target: Address, names: Names, changed: NDArray[np.bool_]) -> Address:
     quoted = False
     for slot in range(len(changed)):
@@ -90,13 +91,13 @@ def _put_names(target: Address, names: Names, changed: NDArray[np.bool_]) -> Add
     return target
 
 
-@njit(nogil=True, cache=True)
+@entry
 def write_lines(
     kind: tuple[Address, Address],
     records: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
     layouts: tuple[Layout, Layout],
-    counts: NDArray[np.int64],
-    changed: NDArray[np.bool_],
+    counts: Table[np.int64],
+    changed: Table[np.bool_],
     names: Names,
     keys: NDArray[np.int64],
     values: NDArray[np.int64],
