@@ -7,17 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from random import Random
 from typing import Any
-from unittest.mock import patch
 
 from app.domain.errors import DomainError
-from app.domain.reconciliation import scan
 from app.domain.reconciliation.cells import CanonicalCells
 from app.domain.reconciliation.compare import compare
 from app.domain.reconciliation.differences import DifferencesTable
 from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions, Thresholds
 from app.domain.reconciliation.records import Records, Side
-from app.domain.reconciliation.result import DifferenceKind, RowDifference
+from app.domain.reconciliation.result import DifferenceKind, ReconciliationResult, RowDifference
+from app.engines.comparing.question import ComparedOutput, Question
+from tests.support import comparing_job
 from tests.support.awkward import Trial, Written, stream
 
 SHOWN = 400  # characters of a fact that is not agreed on
@@ -34,25 +35,41 @@ class Answer:
 
 def disagreement(trial: Trial) -> str | None:
     """What the methods do not agree on, with both sayings; None where they do."""
-    exact = answer(trial, ReconciliationMethod.EXACT)
+    exact, listed = (answer(trial, ReconciliationMethod.EXACT, to_file=to_file) for to_file in (False, True))
     told, written = (answer(trial, ReconciliationMethod.BLOOM, to_file=to_file) for to_file in (False, True))
-    for each in (exact, told, written):
+    job = answer_of_job(trial)
+    for each in (exact, told, written, job):
         if "crashed" in each.said:
             return f"crashed: {each.said['crashed']}"
     differing = [
-        f"{fact}: {_short(exact.said.get(fact))} against {_short(large.said.get(fact))}"
-        for large in (told, written)
-        for fact in ({"refused": None} if "refused" in exact.said | large.said else exact.said)
-        if exact.said.get(fact) != large.said.get(fact)
+        *_facts(exact, told),
+        *_facts(exact, written),
+        *_entries("rows", exact.rows, told.rows),
+        *_entries("lines", listed.lines, written.lines),
     ]
-    lines = answer(trial, ReconciliationMethod.EXACT, to_file=True).lines
-    if exact.rows != told.rows:
-        differing.append(f"rows: {_short([*(exact.rows - told.rows)])} against {_short([*(told.rows - exact.rows)])}")
-    if lines != written.lines:
-        differing.append(f"lines: {_short([*(lines - written.lines)])} against {_short([*(written.lines - lines)])}")
+    of_job = [
+        *_facts(exact, job),
+        *_entries("rows", exact.rows, job.rows),
+        *_entries("lines", listed.lines, job.lines),
+    ]
+    differing += [f"by the job, {what}" for what in of_job]
     if not differing and "refused" not in exact.said:
         differing += broken_promises(trial, exact)
     return "; ".join(differing) or None
+
+
+def _facts(exact: Answer, other: Answer) -> Iterator[str]:
+    """A refusal says nothing else; the job leaves nothing behind on this machine."""
+    facts = ["refused"] if "refused" in exact.said | other.said else [*exact.said]
+    for fact in facts:
+        one, another = exact.said.get(fact), other.said.get(fact)
+        if one != another and (fact in other.said or fact == "refused"):
+            yield f"{fact}: {_short(one)} against {_short(another)}"
+
+
+def _entries(name: str, exact: Counter[Any], other: Counter[Any]) -> Iterator[str]:
+    if exact != other:
+        yield f"{name}: {_short([*(exact - other)])} against {_short([*(other - exact)])}"
 
 
 def answer(trial: Trial, method: ReconciliationMethod, *, verify: bool = True, to_file: bool = False) -> Answer:
@@ -67,35 +84,52 @@ def answer(trial: Trial, method: ReconciliationMethod, *, verify: bool = True, t
         spill = Path(folder) / "spill"
         spill.mkdir()
         try:
-            with (
-                patch.multiple(
-                    scan,
-                    _SMALLEST_BLOCK_BYTES=trial.block_bytes,
-                    _LARGEST_BLOCK_BYTES=trial.block_bytes,
-                    _ROWS_AT_ONCE=trial.rows_at_once,
-                ),
-            ):
-                result = compare(
-                    _side(trial.left, trial.reading, Path(folder) / "left.csv", "Left"),
-                    _side(trial.right, trial.reading, Path(folder) / "right.csv", "Right"),
-                    trial.mapping,
-                    replace(options, method=method, verify=verify),
-                    thresholds=trial.thresholds,
-                    spill_dir=spill,
-                    differences=table if to_file else lambda row: rows.update([row]),
-                    sample_limit=trial.sample_limit,
-                    progress=shares.append,
-                )
-        except DomainError as error:
-            return Answer(said={"refused": f"{type(error).__name__} {error.code}: {error.message}"})
+            result = compare(
+                _side(trial.left, trial.reading, Path(folder) / "left.csv", "Left"),
+                _side(trial.right, trial.reading, Path(folder) / "right.csv", "Right"),
+                trial.mapping,
+                replace(options, method=method, verify=verify),
+                thresholds=trial.thresholds,
+                spill_dir=spill,
+                differences=table if to_file else lambda row: rows.update([row]),
+                sample_limit=trial.sample_limit,
+                progress=shares.append,
+            )
         except Exception as error:  # noqa: BLE001 - whatever it is, it is found out about
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            return Answer(said={"crashed": f"{error!r} in {place.filename}:{place.lineno}"})
+            return _no_answer(error)
         table.finish()
-        said = {name: value for name, value in asdict(result).items() if name != "method"}
+        said = _said(result)
         said["left behind"] = [path.name for path in spill.iterdir()]
         said["progress rises to its end"] = shares == sorted(shares) and shares[-1:] == [1.0]
     return Answer(said=said, rows=rows, lines=lines_of(b"".join(pieces)))
+
+
+def answer_of_job(trial: Trial) -> Answer:
+    """As many machines compare, in blocks and an order that the trial's seed makes."""
+    left, right = (
+        ComparedOutput(uri="", size_bytes=len(side.content), delimiter=side.delimiter, name=name)
+        for side, name in ((trial.left, "Left"), (trial.right, "Right"))
+    )
+    question = Question(
+        left=left, right=right, mapping=trial.mapping, options=trial.options, sample_limit=trial.sample_limit
+    )
+    chance = Random(trial.seed)  # noqa: S311 - it must be repeatable
+    try:
+        compared = comparing_job.compare(trial.left.content, trial.right.content, question, chance=chance)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is found out about
+        return _no_answer(error)
+    return Answer(said=_said(compared.result), rows=Counter(compared.rows), lines=lines_of(compared.text))
+
+
+def _said(result: ReconciliationResult) -> dict[str, Any]:
+    return {name: value for name, value in asdict(result).items() if name != "method"}
+
+
+def _no_answer(error: Exception) -> Answer:
+    if isinstance(error, DomainError):
+        return Answer(said={"refused": f"{type(error).__name__} {error.code}: {error.message}"})
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return Answer(said={"crashed": f"{error!r} in {place.filename}:{place.lineno}"})
 
 
 def lines_of(text: bytes) -> Counter[tuple[str | None, ...]]:
@@ -133,22 +167,23 @@ def broken_promises(trial: Trial, exact: Answer) -> list[str]:
 
 def smallest(trial: Trial, *, fails: Callable[[Trial], bool]) -> Trial:
     """A trial that still fails, and from which no line, no option and no cell's piece can be taken any more."""
-    plain: list[dict[str, Any]] = [
-        {"reading": "whole"},
-        {"sample_limit": 0},
-        {"block_bytes": 512 << 10},
-        {"rows_at_once": 1 << 16},
-        {"thresholds": Thresholds()},
-        {"options": ReconciliationOptions()},
-        {"options": replace(trial.options, absolute_tolerance=0.0, relative_tolerance=0.0)},
-        {"options": replace(trial.options, trim=False)},
-        {"options": replace(trial.options, ignore_case=False)},
-        {"options": replace(trial.options, empty_is_null=False)},
-        *({"mapping": trial.mapping[:place] + trial.mapping[place + 1 :]} for place in range(len(trial.mapping))),
+    plain: list[Callable[[Trial], dict[str, Any]]] = [
+        lambda _: {"reading": "whole"},
+        lambda _: {"sample_limit": 0},
+        lambda _: {"thresholds": Thresholds()},
+        lambda each: {"thresholds": replace(each.thresholds, block_bytes=512 << 10)},
+        lambda each: {"thresholds": replace(each.thresholds, block_rows=1 << 16)},
+        lambda _: {"options": ReconciliationOptions()},
+        lambda each: {"options": replace(each.options, absolute_tolerance=0.0, relative_tolerance=0.0)},
+        lambda each: {"options": replace(each.options, trim=False)},
+        lambda each: {"options": replace(each.options, ignore_case=False)},
+        lambda each: {"options": replace(each.options, empty_is_null=False)},
     ]
-    for change in plain:
-        candidate = replace(trial, **change)
-        trial = candidate if fails(candidate) else trial
+    pairs = [lambda each, pair=pair: {"mapping": tuple(p for p in each.mapping if p != pair)} for pair in trial.mapping]
+    for change in (*plain, *pairs):
+        candidate = replace(trial, **change(trial))
+        if candidate.mapping and fails(candidate):
+            trial = candidate
     while True:
         before = len(trial.left.content) + len(trial.right.content)
         for side in ("left", "right"):

@@ -57,7 +57,7 @@ class Written:
 class Trial:
     """Two files and what is asked of them; `reading` says how their streams give them away.
 
-    The large path reads `block_bytes` and hashes `rows_at_once`: files of a few lines have borders of blocks too.
+    The thresholds are such that files of a few lines have borders of blocks too.
     """
 
     seed: int
@@ -68,8 +68,6 @@ class Trial:
     thresholds: Thresholds
     sample_limit: int
     reading: str
-    block_bytes: int
-    rows_at_once: int
 
 
 def trial(seed: int) -> Trial:
@@ -108,11 +106,11 @@ def trial(seed: int) -> Trial:
             false_positive_rate=random.choice([0.01, 0.5, 1e-6]),
             estimated_rows=random.choice([1, 1, 5000]),
             partition_bytes=random.choice([1, 300, 20_000, 4 << 20]),
+            block_bytes=random.choice([16, 64, 300, 4096, 512 << 10]),
+            block_rows=random.choice([1, 3, 64, 1 << 16]),
         ),
         sample_limit=random.choice([0, 1, 5, 100]),
         reading=random.choice(["file", "file", "whole", "drips", "bytes" if largest < 20_000 else "drips"]),
-        block_bytes=random.choice([16, 64, 300, 4096, 512 << 10]),
-        rows_at_once=random.choice([1, 3, 64, 1 << 16]),
     )
 
 

@@ -101,6 +101,7 @@ class Estimation:
                 LargeSide(
                     source=source,
                     seeds=seeds,
+                    thresholds=self._thresholds,
                     meter=self._meter,
                     folder=self._spill_folder,
                     partition_bits=bits,

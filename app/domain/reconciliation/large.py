@@ -59,6 +59,7 @@ class LargeComparison:
         self._pairing = pairing
         self._spill_folder = spill_folder
         self._sample_limit = sample_limit
+        self._thresholds = thresholds
         self._meter = meter
         self._size_bytes = left.side.size_bytes + right.side.size_bytes
         self._partition_bits = partition_bits_for(left.side, right.side, thresholds)
@@ -92,6 +93,7 @@ class LargeComparison:
                 source=source,
                 seeds=seeds,
                 by_line=by_line,
+                thresholds=self._thresholds,
                 meter=self._meter,
                 folder=self._spill_folder,
                 partition_bits=self._partition_bits,

@@ -30,6 +30,7 @@ class LargeSide:
         source: RowSource,
         seeds: Seeds,
         by_line: bool = False,
+        thresholds: Thresholds,
         meter: Meter,
         folder: Path,
         partition_bits: int,
@@ -39,7 +40,7 @@ class LargeSide:
         self.folder = folder
         self.partition_bits = partition_bits
         self.layout = layout_of(source, seeds, by_line=by_line)
-        self.scanner = SideScanner(source=source, layout=self.layout, meter=meter)
+        self.scanner = SideScanner(source=source, layout=self.layout, thresholds=thresholds, meter=meter)
         rows = source.side.size_bytes // _USUAL_ROW_BYTES
         self.rows = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits, rows=rows))
         self.keys = self.rows

@@ -87,7 +87,7 @@ class ReconciliationOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thresholds:
-    """The platform's own settings: where the large path begins, and how its filters and partitions are cut.
+    """The platform's own settings: where the large path begins, and how its filters, partitions and blocks are cut.
 
     `estimated_rows` is the least that a filter is sized for; more rows than that make it larger, as they are counted.
     """
@@ -96,6 +96,8 @@ class Thresholds:
     false_positive_rate: float = 0.01
     estimated_rows: int = 1
     partition_bytes: int = 4 << 20  # of each side's text; in memory that is some ten times as much
+    block_bytes: int = 1 << 20  # the most that is read at once; a record that is longer makes it larger
+    block_rows: int = 1 << 15  # the most that is hashed at once
 
     def __post_init__(self) -> None:
         if self.exact_match_bytes < 0:
@@ -109,3 +111,7 @@ class Thresholds:
             raise InvalidError("The estimated number of rows must be 1 or more.", path=("estimatedRows",))
         if self.partition_bytes < 1:
             raise InvalidError("The size of a partition must be 1 byte or more.", path=("partitionBytes",))
+        if self.block_bytes < 1:
+            raise InvalidError("The size of a block must be 1 byte or more.", path=("blockBytes",))
+        if self.block_rows < 1:
+            raise InvalidError("The rows of a block must be 1 or more.", path=("blockRows",))

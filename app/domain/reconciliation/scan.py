@@ -20,13 +20,13 @@ from app.domain.reconciliation.kernels.scanning import (
     pick,
     scan,
 )
+from app.domain.reconciliation.options import Thresholds
 from app.domain.reconciliation.progress import Meter
 from app.domain.reconciliation.records import LONGEST_RECORD_BYTES, MalformedError, Records, records_of
 from app.domain.reconciliation.rows import RowSource
 
-_SMALLEST_BLOCK_BYTES, _LARGEST_BLOCK_BYTES = 64 << 10, 1 << 20
+_SMALL_BLOCK_BYTES = 64 << 10
 _BLOCKS = 16  # at least, where the file is not tiny: each is a step of the progress
-_ROWS_AT_ONCE = 1 << 15
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -76,14 +76,15 @@ class Block:
 class SideScanner:
     """One side; `layout` says what its hashes are made of."""
 
-    def __init__(self, *, source: RowSource, layout: Layout, meter: Meter) -> None:
+    def __init__(self, *, source: RowSource, layout: Layout, thresholds: Thresholds, meter: Meter) -> None:
         self._source = source
         self._layout = layout
+        self._thresholds = thresholds
         self._meter = meter
 
     def read(self, take: Callable[[Scanned], None]) -> Extent:
         """Hashes all rows, some at a time. Raises: MalformedError; ComparisonCancelledError."""
-        block, scanned = self._new_block(), new_scanned(_ROWS_AT_ONCE)
+        block, scanned = self._new_block(), new_scanned(self._thresholds.block_rows)
         rows, check, offset, held, start = -1, 0, 0, 0, 0  # the header is read as the row before the first
         index: list[NDArray[np.int64]] = []
         with self._source.side.open() as stream:
@@ -166,7 +167,7 @@ class SideScanner:
 
     def _new_block(self) -> Block:
         wanted = self._source.side.size_bytes // _BLOCKS
-        return Block(min(max(wanted, _SMALLEST_BLOCK_BYTES), _LARGEST_BLOCK_BYTES))
+        return Block(min(max(wanted, _SMALL_BLOCK_BYTES), self._thresholds.block_bytes))
 
     def _decide(self, scanned: Scanned, count: int) -> None:
         """Hashes the rows that have a cell whose canonical text only Python knows."""

@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from app.domain.reconciliation.records import Cells, MalformedError, Records, Side
 
@@ -40,6 +41,22 @@ def passage(line: bytes, delimiter: str) -> int:
     """How a line changes whether a quoted cell is open: from closed to its first bit, from open to its second one."""
     text = line.decode(errors="surrogateescape")
     return ends_inside(text, delimiter, inside=False) | ends_inside(text, delimiter, inside=True) << 1
+
+
+def block_states(blocks: Iterable[Any]) -> list[tuple[int, bool, int | None]]:
+    """By block whether a cell is open at its start, and the line that the record there began with.
+
+    A block tells how many of its lines turn the state around; the last line that sets it, as the state and the turns
+    before; and where its last record begins, from either state at its start.
+    """
+    states: list[tuple[int, bool, int | None]] = []
+    is_open, begun = False, None
+    for block, turns, was_set, last_begun in sorted(blocks, key=lambda row: row[0]):
+        states.append((block, is_open, begun))
+        last = last_begun[is_open]
+        begun = begun if last is None else last
+        is_open = (is_open if was_set is None else was_set[0]) != bool((turns - (was_set[1] if was_set else 0)) % 2)
+    return states
 
 
 def header_of(lines: Sequence[bytes], delimiter: str) -> int:

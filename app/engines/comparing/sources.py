@@ -6,7 +6,7 @@ so that the state at each block's start is known without reading the file in one
 """
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from pyspark.sql import types as t
 
 from app.domain.reconciliation.records import LONGEST_RECORD_BYTES, MalformedError, Side
 from app.engines.comparing.question import ComparedOutput
-from app.engines.comparing.records import STAYS, header_of, read_header
+from app.engines.comparing.records import STAYS, block_states, header_of, read_header
 from app.engines.comparing.sending import sent
 
 _FIRST_LINES = 16  # that a header is looked for in
@@ -53,7 +53,7 @@ def _csv(spark: Any, output: ComparedOutput) -> Source:
         )
     )
     header = _header(lines, output)
-    height = header.count(b"\n") + 1
+    height = header.count(b"\n")
     lines = lines.where(f.col("id") >= height)
 
     def line_of(id_: int) -> int:
@@ -65,20 +65,20 @@ def _csv(spark: Any, output: ComparedOutput) -> Source:
         output=output,
         labels=labels,
         records=_records(spark, lines, output, line_of),
-        header=header.removeprefix(b"\xef\xbb\xbf"),
+        header=header.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n"),
         line_of=line_of,
     )
 
 
 def _header(lines: Frame, output: ComparedOutput) -> bytes:
-    """The first record; of an empty file nothing, and of a record without an end the beginning."""
+    """The first record with its line breaks; of an empty file nothing, and of a record without an end the beginning."""
     wanted = _FIRST_LINES
     while True:
         rows = sorted(lines.where(f.col("id") < wanted).select("id", "record").collect())
         found = [bytes(row[1]) for row in rows]
         height = header_of(found, output.delimiter)
         if height or len(found) < wanted or wanted > _MOST_LINES:
-            return b"\n".join(found[: height or None])
+            return b"".join(line + b"\n" for line in found[: height or None])
         wanted *= 16
 
 
@@ -89,7 +89,7 @@ def _records(spark: Any, lines: Frame, output: ComparedOutput, line_of: Callable
     if not opening.limit(1).collect():
         return lines.select("id", "record")
     changed = lines.withColumn("change", f.when(f.col("quoted"), changes("record")).otherwise(f.lit(STAYS)))
-    placed = _placed(spark, changed, output, line_of)
+    placed = _placed(spark, changed)
     several = placed.where("open_before or open_after")
     sizes = several.groupBy("first").agg(f.sum(f.length("record") + 1).alias("size"))
     for row in sizes.where(f.col("size") > LONGEST_RECORD_BYTES).orderBy("first").limit(1).collect():
@@ -102,7 +102,7 @@ def _records(spark: Any, lines: Frame, output: ComparedOutput, line_of: Callable
     return alone.union(whole.select("id", joined("pieces").alias("record")))
 
 
-def _placed(spark: Any, lines: Frame, output: ComparedOutput, line_of: Callable[[int], int]) -> Frame:
+def _placed(spark: Any, lines: Frame) -> Frame:
     """Lines with the id of their record's first one, and whether a cell is open before and after each.
 
     A change of 0 closes and one of 3 opens, whatever was before; 1 turns around, and 2 leaves as it is.
@@ -131,9 +131,7 @@ def _placed(spark: Any, lines: Frame, output: ComparedOutput, line_of: Callable[
         f.max_by(set_to, f.when(setting, f.col("id"))).alias("was_set"),
         f.array(last_begun(open_at_start=False), last_begun(open_at_start=True)).alias("last_begun"),
     )
-    states, begun = _states(blocks.collect())
-    if begun is not None:
-        raise MalformedError(output.name, line_of(begun), "a quoted cell is not closed before the end of the file.")
+    states = block_states(blocks.collect())
     known = looked.join(
         f.broadcast(spark.createDataFrame(states, "block long, open_at_start boolean, brought long")), "block"
     ).withColumn("open_before", open_before(f.col("open_at_start")))
@@ -141,21 +139,6 @@ def _placed(spark: Any, lines: Frame, output: ComparedOutput, line_of: Callable[
     begins = f.when(~f.col("open_before"), f.col("id"))
     first = f.coalesce(f.last(begins, ignorenulls=True).over(in_block), f.col("brought")).alias("first")
     return known.select("id", "record", "open_before", f.expr(after).alias("open_after"), first)
-
-
-def _states(blocks: Iterable[Any]) -> tuple[list[tuple[int, bool, int | None]], int | None]:
-    """By block whether a cell is open at its start, and the line that the record there began with.
-
-    The line is given as well that the file's last record began with, where that is open at the end.
-    """
-    states: list[tuple[int, bool, int | None]] = []
-    is_open, begun = False, None
-    for block, turns, was_set, last_begun in sorted(blocks, key=lambda row: row[0]):
-        states.append((block, is_open, begun))
-        last = last_begun[is_open]
-        begun = begun if last is None else last
-        is_open = (is_open if was_set is None else was_set[0]) != bool((turns - (was_set[1] if was_set else 0)) % 2)
-    return states, begun if is_open else None
 
 
 def _parquet(spark: Any, output: ComparedOutput, labels: tuple[str, ...]) -> Source:

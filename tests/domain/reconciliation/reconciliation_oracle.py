@@ -5,12 +5,15 @@ from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from random import Random
 
 from app.domain.reconciliation.compare import compare
 from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import ReconciliationOptions, Thresholds
 from app.domain.reconciliation.records import Side
 from app.domain.reconciliation.result import DifferenceKind, ReconciliationResult, RowDifference
+from app.engines.comparing.question import ComparedOutput, Question
+from tests.support import comparing_job
 
 # A cell's value: a rank (NULL, number, all else) and what tells it apart within the rank, in ascending order.
 NULL = (0,)
@@ -167,6 +170,25 @@ def side_of(data: bytes | str, *, delimiter: str = ",", name: str = "Left") -> S
 
 def pairs_of(*names: str, keys: tuple[str, ...] = ()) -> tuple[ColumnMapping, ...]:
     return tuple(ColumnMapping(left=name, right=name, key=name in keys) for name in names)
+
+
+def run_as_job(
+    left: Side,
+    right: Side,
+    mapping: tuple[ColumnMapping, ...],
+    options: ReconciliationOptions,
+    *,
+    sample_limit: int = 100,
+) -> tuple[ReconciliationResult, list[RowDifference]]:
+    """As many machines compare: by the functions that they are sent."""
+    outputs = [
+        ComparedOutput(uri="", size_bytes=side.size_bytes, delimiter=side.delimiter, name=side.name)
+        for side in (left, right)
+    ]
+    question = Question(left=outputs[0], right=outputs[1], mapping=mapping, options=options, sample_limit=sample_limit)
+    contents = [side.open().read() for side in (left, right)]
+    compared = comparing_job.compare(contents[0], contents[1], question, chance=Random(sum(map(len, contents))))  # noqa: S311 - it must be repeatable
+    return compared.result, compared.rows
 
 
 def run(

@@ -56,6 +56,8 @@ def test_a_pass_rule_that_makes_no_sense_is_refused(wrong: dict[str, float], fie
         {"exact_match_bytes": -1},
         {"estimated_rows": 0},
         {"partition_bytes": 0},
+        {"block_bytes": 0},
+        {"block_rows": 0},
     ],
 )
 def test_thresholds_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:

@@ -85,6 +85,9 @@ WRONG = {
     "an open quote": (b"k,a\n1,2\n", b'k,a\n1,"2\n3,4\n'),
     "not UTF-8": (b"k,a\n1,2\n3,\xff\n", b"k,a\n1,2\n"),
     "empty": (b"", b"k,a\n"),
+    "a blank line alone": (b"\n", b"k,a\n"),
+    "a mark alone": (b"\xef\xbb\xbf", b"k,a\n"),
+    "ragged, above an open quote": (b"k,a\n1,2,3\n", b'k,a\n1,2,3\n1,"2\n'),
     "another column": (b"k,b\n", b"k,a\n"),
 }
 

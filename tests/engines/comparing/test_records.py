@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pyspark
 from hypothesis import given
@@ -12,9 +13,11 @@ from app.domain.reconciliation.cells import canonical_text, order_of
 from app.domain.reconciliation.merging import sort_key
 from app.domain.reconciliation.records import MalformedError, Records
 from app.engines.comparing.package import package
-from app.engines.comparing.records import RecordReader, ends_inside, header_of, passage, read_header
+from app.engines.comparing.question import ComparedOutput
+from app.engines.comparing.records import RecordReader, ends_inside
 from app.engines.comparing.sending import sent
 from tests.domain.reconciliation.reconciliation_oracle import NUMBERS, OTHERS, TEXTS, side_of
+from tests.support.comparing_job import File
 
 cells = st.one_of(st.none(), st.sampled_from([*NUMBERS, *OTHERS, *TEXTS]), st.text(max_size=3))
 
@@ -28,34 +31,26 @@ def whole(text: bytes) -> list[list[str | None]] | None:
         return None
 
 
-def by_lines(text: bytes) -> list[list[str | None]] | None:
-    lines = text.removesuffix(b"\n").split(b"\n")
-    height = header_of(lines, ",")
-    if not height:
-        return None
-    header = b"\n".join(lines[:height])
-    found: list[list[str | None]] = []
+def by_lines(text: bytes, chance: Random) -> list[list[str | None]] | None:
+    """What the workers read, each in some of the lines; None likewise."""
+    output = ComparedOutput(uri="", size_bytes=len(text), delimiter=",", name="")
     try:
-        labels = read_header(side_of(header))
-        reader = RecordReader(header=header, width=len(labels), delimiter=",")
-        record: list[bytes] = []
-        inside = False
-        for line in lines[height:]:
-            record.append(line)
-            inside = bool(passage(line, ",") >> inside & 1)
-            if not inside:
-                row = reader.cells(b"\n".join(record))
-                found += [] if row is None else [row]
-                record = []
+        file = File(text, output, chance)
+        reader = RecordReader(header=file.header, width=len(file.labels), delimiter=",")
+        rows = [reader.cells(record) for _, record in file.records]
     except MalformedError:
         return None
-    return None if inside else [list(labels), *found]
+    return [list(file.labels), *(row for row in rows if row is not None)]
 
 
-@given(st.text(alphabet='",\n\ra', max_size=40))
-def test_line_by_line_the_same_records_are_found_as_in_the_whole(text):
-    data = b"a,b\n" + text.encode()
-    assert by_lines(data) == whole(data)
+records = st.sampled_from(["a,b\n", 'a"a,a\n', 'a,"a\nx"\n', 'a,"\n\n\n"\n', '"\n","\n""\n"\n'])
+texts = st.one_of(st.text(alphabet='",\n\ra', max_size=40), st.lists(records).map("".join))
+
+
+@given(texts, st.sampled_from([b"a,b\n", b'\xef\xbb\xbf"a\n","b"\n', b""]), st.integers(0, 3))
+def test_line_by_line_the_same_records_are_found_as_in_the_whole(text, header, seed):
+    data = header + text.encode()
+    assert by_lines(data, Random(seed)) == whole(data)  # noqa: S311 - it must be repeatable
 
 
 def test_a_doubled_quote_at_the_end_of_a_line_closes_nothing():
