@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from app.context import ProcessContext, open_process
 from app.main import Servers
+from app.services.kernel_preparation import kernels_prepared
 from app.settings import Settings
 from app.store.migration import current, head
 from workers.main import WorkerProcess
@@ -48,7 +49,8 @@ async def work(settings: Settings) -> None:
     """One worker process. Raises: MigrationMissingError."""
     async with open_process(settings) as process:
         await require_migrations(process)
-        async with WorkerProcess(process).running():
+        worker = WorkerProcess(process)
+        async with worker.running(), kernels_prepared(spill_dir=worker.spill_dir):
             await until_stopped()
 
 
@@ -67,8 +69,10 @@ async def all_in_one(process: ProcessContext) -> AsyncIterator[Servers]:
         servers = Servers(process)
         await servers.start()
         stack.push_async_callback(servers.stop)
-        await stack.enter_async_context(WorkerProcess(process).running())
+        worker = WorkerProcess(process)
+        await stack.enter_async_context(worker.running())
         await stack.enter_async_context(SchedulerProcess(process).running())
+        await stack.enter_async_context(kernels_prepared(spill_dir=worker.spill_dir))
         yield servers
 
 

@@ -51,6 +51,7 @@ class WorkerProcess:
         limits = settings.concurrency_config.limits
         reconciliation = settings.reconciliation_settings
         spill_dir = reconciliation.spill_directory or settings.outputs.directory.resolve().parent / "spill"
+        self.spill_dir = spill_dir
         self._slots = Slots(
             pools=settings.concurrency_config.pools,
             lanes={engine.name: engine.capacity for engine in process.engines.all() if engine.capacity is not None},

@@ -26,7 +26,7 @@ from app.reconcile.result_files import check_place, result_file
 from app.reconcile.sources import Show, Source, opened
 
 SAMPLES = 100  # of each kind, in the report and in the document
-PREPARING = "Preparing the comparison for this machine, once (some 15 s)"
+PREPARING = "Preparing the comparison for this machine, once (some 10 s)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

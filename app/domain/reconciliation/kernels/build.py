@@ -1,6 +1,7 @@
 """The process that compiles the kernels for this machine; it ends with its standard input, and so with who waits."""
 
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -8,10 +9,11 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 from shutil import rmtree
 
-from app.domain.reconciliation.kernels.cache import PREFIX
+from app.domain.reconciliation.kernels.cache import ASIDE, PREFIX
 from app.domain.reconciliation.kernels.library import object_path
 
 _UNUSED_DAYS = 30
+_ASIDE_NICENESS = 15
 
 
 def build(path: Path) -> None:
@@ -26,6 +28,8 @@ def build(path: Path) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             try:
                 file.write(object_code())
+                file.flush()
+                os.fsync(file.fileno())
             except BaseException:
                 Path(file.name).unlink()
                 raise
@@ -41,11 +45,13 @@ def remove_unused(folder: Path) -> None:
 
 
 def main() -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if ASIDE in sys.argv:
+        os.nice(_ASIDE_NICENESS)
+    threading.Thread(target=_end_with_input, daemon=True).start()
     build(object_path())
 
 
-def _end_with_parent() -> None:
+def _end_with_input() -> None:
     while os.read(0, 1):
         pass
     os._exit(1)

@@ -17,6 +17,7 @@ from app.domain.errors import UnavailableError
 VARIABLE = "DATA_PHANTOM_KERNELS"  # another place than the user's cache
 PREFIX, SUFFIX = "kernels-", ".o"
 BUILD = (sys.executable, "-m", "app.domain.reconciliation.kernels.build")
+ASIDE = "--aside"  # to be compiled where nobody waits
 
 _COMPILERS = (("numba", "_version.py"), ("llvmlite", "_version.py"), ("numpy", "version.py"))
 
@@ -72,5 +73,5 @@ def _sources() -> Iterator[Path]:
     for name, version in _COMPILERS:
         spec = find_spec(name)
         if spec is None or spec.origin is None:
-            raise UnavailableError(f"{name} is not installed: install Data Phantom again, then start once more.")
+            raise AssertionError(name)  # is not installed
         yield Path(spec.origin).with_name(version)
