@@ -25,9 +25,9 @@ _NUMBER_BYTES = 80  # of the kind and the three counts of a line, at most
 class Block:
     """Arrays of one length n: row numbers, and the records' addresses (0 where a side has none), left and right.
 
-    `counts`, of shape (n, 3): equal rows, and how often the key (without keys, the row) stands on the left and on the
-    right. `changed` and `apart`, of shape (n, columns): which cells differ, and how far where both are numbers (else
-    -1).
+    `counts`, of shape (n, 3): equal rows, and how often the key (without keys, the row) is on the left and on the
+    right. `changed`, of shape (n, columns): which cells differ. `greatest`: for each column how far apart two numbers
+    are at most, or -1.
     """
 
     kind: DifferenceKind
@@ -36,7 +36,7 @@ class Block:
     ends: tuple[NDArray[np.int64], NDArray[np.int64]]
     counts: NDArray[np.int64]
     changed: NDArray[np.bool_]
-    apart: NDArray[np.float64]
+    greatest: NDArray[np.float64]
 
     def longest(self) -> int:
         return max(int((ends - starts).max()) for starts, ends in zip(self.starts, self.ends, strict=True))
@@ -75,8 +75,7 @@ class BlockReader:
         with lock:
             rows = int(block.counts[:, 0].sum())
             changed = block.changed.sum(axis=0).tolist()
-            greatest = block.apart.max(axis=0).tolist() if len(block.apart) else []
-            self._tally.add(block.kind, rows, changed=changed, greatest=greatest)
+            self._tally.add(block.kind, rows, changed=changed, greatest=block.greatest.tolist())
             for place in chosen:
                 self._tally.sample(block.kind, *self._difference(block, place))
             if text is not None and isinstance(self._tally.sink, BlockSink):
@@ -144,12 +143,12 @@ class BlockReader:
     def _lines(self, block: Block) -> memoryview:
         lengths = sum(int((ends - starts).sum()) for starts, ends in zip(block.starts, block.ends, strict=True))
         a_line = _NUMBER_BYTES + 8 * len(self._order) + int(self._names.ends[-1]) + len(self._order)
-        target = np.empty(2 * lengths + a_line * len(block.counts), np.uint8)
-        kind = np.frombuffer(block.kind.value.encode(), np.uint8)
+        target = np.empty(2 * lengths + a_line * len(block.counts) + PADDING_BYTES, np.uint8)
+        kind = np.frombuffer(block.kind.value.encode() + bytes(PADDING_BYTES), np.uint8)
         start = address_of(kind)
         work, _room = new_work(len(self._order), block.longest())
         end = write_lines(
-            (start, start + len(kind)),
+            (start, start + len(kind) - PADDING_BYTES),
             (block.starts[0], block.ends[0], block.starts[1], block.ends[1]),
             self._layouts,
             block.counts,

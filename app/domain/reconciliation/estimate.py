@@ -13,13 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from rbloom import Bloom
 
 from app.domain.reconciliation.block import BlockReader
 from app.domain.reconciliation.crew import Crew
-from app.domain.reconciliation.entry_spill import EntrySpill
 from app.domain.reconciliation.kernels.hashing import new_seeds
+from app.domain.reconciliation.kernels.matching import GROUP, ROW, Entries, no_entries
 from app.domain.reconciliation.large_side import LargeSide, partition_bits_for
 from app.domain.reconciliation.options import Thresholds
 from app.domain.reconciliation.progress import PICK_WEIGHT, SIFT_WEIGHT, Meter
@@ -40,11 +39,11 @@ class _Filters:
         self.groups = Bloom(capacity, self._designed_rate) if side.source.keys else self.rows
 
     def fill(self) -> None:
-        spills = {id(self.rows): (self.rows, self._side.rows), id(self.groups): (self.groups, self._side.keys)}
-        for bloom, spill in spills.values():
-            for partition in range(1 << self._side.partition_bits):
-                for entries in spill.read(partition):
-                    bloom.update(np.ascontiguousarray(entries[:, 0]).data)  # half the cost of a list
+        filters = {ROW: self.rows, GROUP: self.groups} if self._side.source.keys else {ROW: self.rows}
+        for partition in range(1 << self._side.partition_bits):
+            for entries in self._side.entries.pieces(partition):
+                for field, bloom in filters.items():
+                    bloom.update(np.ascontiguousarray(entries[:, field]).data)  # half the cost of a list
 
     def false_positive_rate(self) -> float:
         return max(filled_rate(self.rows, self._designed_rate), filled_rate(self.groups, self._designed_rate))
@@ -56,22 +55,19 @@ class _Sifted:
     def __init__(self, side: LargeSide, other: _Filters) -> None:
         self._side = side
         self._other = other
-        self._marks = side.new_marks()
         self._lock = threading.Lock()
         self.missing = 0
         self.common = 0
 
     def sift(self, partition: int) -> None:
         """Marks the rows that are surely missing on the other side, and counts those that seem to be there."""
-        missing = _denied(self._side.keys, partition, self._other.groups)
-        absent = (
-            missing if self._side.keys is self._side.rows else _denied(self._side.rows, partition, self._other.rows)
-        )
+        missing = absent = _denied(self._side, partition, GROUP, self._other.groups)
+        if self._other.groups is not self._other.rows:
+            absent = _denied(self._side, partition, ROW, self._other.rows)
+        self._side.leave(partition, missing)
         with self._lock:
             self.missing += len(missing)
-            self.common += self._side.rows.size(partition) - len(absent)
-            bits = (np.uint8(1) << (missing & np.uint64(7)).astype(np.uint8)).astype(np.uint8)
-            np.bitwise_or.at(self._marks, (missing >> np.uint64(3)).astype(np.int64), bits)
+            self.common += self._side.entries.size(partition) - len(absent)
 
 
 class Estimation:
@@ -128,10 +124,10 @@ class Estimation:
         for place, (side, kind) in enumerate(((left, DifferenceKind.LEFT_ONLY), (right, DifferenceKind.RIGHT_ONLY))):
             for partition in range(1 << side.partition_bits):
                 self._meter.check()
-                residue = side.residue.read(partition)
-                if len(residue.numbers):
+                residue = side.residue.read([partition])
+                if len(residue):
                     residue.totals[:, place] = 1
-                    every = np.arange(len(residue.numbers))
+                    every = np.arange(len(residue))
                     copies = np.ones(len(every), np.int64)
                     reader.take(alone(kind, residue, place, every, copies, len(self._sources[0].places)), lock)
 
@@ -156,12 +152,12 @@ class Estimation:
         return rate
 
 
-def _denied(spill: EntrySpill, partition: int, bloom: Bloom) -> NDArray[np.uint64]:
-    """The numbers of the rows whose hash a filter does not know."""
-    denied = [np.empty(0, np.uint64)]
-    for entries in spill.read(partition):
-        known = np.fromiter((value in bloom for value in entries[:, 0].tolist()), np.bool_, len(entries))
-        denied.append(entries[~known, 1])
+def _denied(side: LargeSide, partition: int, field: int, bloom: Bloom) -> Entries:
+    """The rows whose hash a filter does not know."""
+    denied = [no_entries()]
+    for entries in side.entries.pieces(partition):
+        known = np.fromiter((value in bloom for value in entries[:, field].tolist()), np.bool_, len(entries))
+        denied.append(entries[~known])
     return np.concatenate(denied)
 
 

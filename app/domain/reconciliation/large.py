@@ -28,6 +28,7 @@ from app.domain.errors import UnavailableError
 from app.domain.reconciliation.crew import Crew
 from app.domain.reconciliation.kernels.hashing import Seeds, new_seeds
 from app.domain.reconciliation.large_side import LargeSide, partition_bits_for
+from app.domain.reconciliation.left_over import LeftOver, Regrouped
 from app.domain.reconciliation.matching import Matching
 from app.domain.reconciliation.options import Thresholds
 from app.domain.reconciliation.pairing import Pairing
@@ -63,6 +64,8 @@ class LargeComparison:
         self._meter = meter
         self._size_bytes = left.side.size_bytes + right.side.size_bytes
         self._partition_bits = partition_bits_for(left.side, right.side, thresholds)
+        largest = max(left.side.size_bytes, right.side.size_bytes)
+        self._may_hold = largest <= thresholds.held_bytes and not left.grouped_by_text
 
     def run(self) -> None:
         """Raises: MalformedError, UnavailableError, ComparisonCancelledError."""
@@ -88,11 +91,12 @@ class LargeComparison:
 
     def _attempt(self, seeds: Seeds, stack: ExitStack, crew: Crew, *, by_line: bool) -> bool:
         """False where the hashes of different rows agree, or where lines are not the way to tell these rows apart."""
-        left, right = (
+        sides = tuple(
             LargeSide(
                 source=source,
                 seeds=seeds,
                 by_line=by_line,
+                hold=self._may_hold,
                 thresholds=self._thresholds,
                 meter=self._meter,
                 folder=self._spill_folder,
@@ -101,10 +105,15 @@ class LargeComparison:
             )
             for source in self._sources
         )
+        left, right = sides
         crew.both(left.scan, right.scan)
+        held = left.is_held() and right.is_held()
+        if not held:
+            left.let_go()
+            right.let_go()
         matching = Matching(left=left, right=right, sample_limit=self._sample_limit, meter=self._meter)
         crew.each(matching.match, 1 << self._partition_bits, weight=MATCH_WEIGHT * self._size_bytes)
-        if by_line and (matching.keys_repeat or (many_marked(left) and matching.written_otherwise())):
+        if by_line and (matching.repeating or (not held and _much_left_over(left) and matching.written_otherwise())):
             self._meter.expect(self._size_bytes * (1 + MATCH_WEIGHT))
             return False
         self._meter.expect(left.to_pick() * PICK_WEIGHT + right.to_pick() * PICK_WEIGHT)
@@ -112,6 +121,10 @@ class LargeComparison:
         if left.common_check() != right.common_check():
             return False
         self._tally.left_rows, self._tally.right_rows = left.extent.rows, right.extent.rows
+        self._resolve(left, right, matching, crew, stack)
+        return True
+
+    def _resolve(self, left: LargeSide, right: LargeSide, matching: Matching, crew: Crew, stack: ExitStack) -> None:
         resolver = Resolver(
             sources=self._sources,
             layouts=(left.layout, right.layout),
@@ -120,15 +133,19 @@ class LargeComparison:
             options=left.source.options,
             meter=self._meter,
         )
-        totals = Totals(left=left, right=right, matched=matching, resolver=resolver, tally=self._tally, stack=stack)
-        residue_weight = (left.residue.size_bytes + right.residue.size_bytes) * RESOLVE_WEIGHT
-        self._meter.expect(residue_weight)
-        crew.each(totals.resolve, totals.shares, weight=residue_weight)
+        totals = Totals(left=left, right=right, matching=matching, tally=self._tally)
+        left_over = LeftOver(left=left, right=right, matching=matching, totals=totals)
+        weight = (left.left_over_bytes() + right.left_over_bytes()) * RESOLVE_WEIGHT
+        self._meter.expect(weight)
+        read = left_over.read
         if left.source.grouped_by_text:
-            crew.each(totals.resolve_regrouped, totals.shares, weight=0)
+            bits = self._partition_bits
+            regrouped = stack.enter_context(Regrouped(left_over, folder=self._spill_folder, partition_bits=bits))
+            crew.each(regrouped.regroup, left_over.shares, weight=0)
+            read = regrouped.read
+        crew.each(lambda share: resolver.resolve(read(share)), left_over.shares, weight=weight)
         totals.report()
-        return True
 
 
-def many_marked(side: LargeSide) -> bool:
-    return side.marked() > side.extent.rows * _MANY
+def _much_left_over(side: LargeSide) -> bool:
+    return side.left_over > side.extent.rows * _MANY

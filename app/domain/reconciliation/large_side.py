@@ -1,14 +1,18 @@
 """One side of a large comparison on its way: what was set aside of it, and what is known."""
 
 import math
+import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.reconciliation.buffer import HeldRows
 from app.domain.reconciliation.entry_spill import EntrySpill
 from app.domain.reconciliation.kernels.hashing import Seeds
+from app.domain.reconciliation.kernels.matching import NUMBER, Entries, no_entries, set_bits
 from app.domain.reconciliation.kernels.scanning import BY_KEY, BY_TEXT, INDEXED, Layout, Scanned
 from app.domain.reconciliation.kernels.texts import EMPTY_IS_NULL, IGNORE_CASE, TRIM
 from app.domain.reconciliation.options import ReconciliationOptions, Thresholds
@@ -16,7 +20,7 @@ from app.domain.reconciliation.progress import Meter
 from app.domain.reconciliation.records import Side
 from app.domain.reconciliation.residue import Residue, ResidueSpill
 from app.domain.reconciliation.rows import RowSource
-from app.domain.reconciliation.scan import Extent, SideScanner
+from app.domain.reconciliation.scan import Extent, SideScanner, bytes_at
 
 _MOST_PARTITION_BITS = 10
 _USUAL_ROW_BYTES = 32
@@ -30,6 +34,7 @@ class LargeSide:
         source: RowSource,
         seeds: Seeds,
         by_line: bool = False,
+        hold: bool = False,
         thresholds: Thresholds,
         meter: Meter,
         folder: Path,
@@ -42,58 +47,87 @@ class LargeSide:
         self.layout = layout_of(source, seeds, by_line=by_line)
         self.scanner = SideScanner(source=source, layout=self.layout, thresholds=thresholds, meter=meter)
         rows = source.side.size_bytes // _USUAL_ROW_BYTES
-        self.rows = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits, rows=rows))
-        self.keys = self.rows
-        if source.keys:
-            self.keys = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits, rows=rows))
+        self.entries = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits, rows=rows))
         self.residue = stack.enter_context(
             ResidueSpill(folder=folder, partition_bits=partition_bits, by_row=source.grouped_by_text)
         )
+        self._held = HeldRows(source.side.size_bytes if hold else None)
         self.extent = Extent(rows=0, check=0, index=np.empty(0, np.int64))
-        self._residue_check = 0
-        self._marks: list[NDArray[np.uint8]] = []
+        self.left_over = 0
+        self._left_over: dict[int, Entries] = {}  # of held rows, by partition
+        self._left_over_check = 0
+        self._marks = np.empty(0, np.uint8)
+        self._lock = threading.Lock()
 
     def scan(self) -> None:
-        self.extent = self.scanner.read(self._take)
+        self.extent = self.scanner.read(lambda found: self.entries.add(found.groups, found.rows), self._held)
 
-    def new_marks(self) -> NDArray[np.uint8]:
-        """A bit for each row; each thread has its own, since they share bytes."""
-        bits = np.zeros((self.extent.rows + 7) // 8, np.uint8)
-        self._marks.append(bits)
-        return bits
+    def is_held(self) -> bool:
+        """Whether all records are in memory."""
+        return self._held.fits
 
-    def marked(self) -> int:
-        """How many rows are marked."""
-        return int(np.bitwise_count(self._all_marks()).sum())
+    def let_go(self) -> None:
+        """Holds the records no longer: the other side is too large."""
+        self._held.drop()
+
+    def leave(self, partition: int, entries: Entries) -> None:
+        """Notes rows of a partition that have no equal; several threads may."""
+        if self.is_held():
+            checks = self._held.checks(entries[:, NUMBER])
+            self._left_over[partition] = entries
+        with self._lock:
+            self.left_over += len(entries)
+            if self.is_held():
+                self._left_over_check += int(checks.sum(dtype=np.uint64))
+            else:
+                self._marks = self._marks if len(self._marks) else np.zeros((self.extent.rows + 7) // 8, np.uint8)
+                set_bits(entries, self._marks)
 
     def to_pick(self) -> int:
         """How many bytes will about be read again."""
+        if self.is_held():
+            return 0
         size_bytes = self.source.side.size_bytes
-        return min(size_bytes, size_bytes * self.marked() * INDEXED // max(self.extent.rows, 1))
+        return min(size_bytes, size_bytes * self.left_over * INDEXED // max(self.extent.rows, 1))
 
     def pick(self, weight: float) -> None:
-        """Reads the marked records again; each byte counts for so much of the progress."""
-        marks = self._all_marks()
-        for start in range(0, len(marks), _MARKS_AT_ONCE):
-            bits = np.unpackbits(marks[start : start + _MARKS_AT_ONCE], bitorder="little")
+        """Reads what is left over again, where it is not held; each byte counts for so much of the progress."""
+        for start in range(0, len(self._marks), _MARKS_AT_ONCE):
+            bits = np.unpackbits(self._marks[start : start + _MARKS_AT_ONCE], bitorder="little")
             numbers = np.flatnonzero(bits) + 8 * start
             by_line = self.layout.by_line
             for picked, scanned in self.scanner.pick(numbers, self.extent.index, by_line=by_line, weight=weight):
-                self._residue_check += int(scanned.checks.sum(dtype=np.uint64))
+                self._left_over_check += int(scanned.checks.sum(dtype=np.uint64))
                 self.residue.add(residue_at(picked, scanned))
-        self.residue.flush()
+
+    def read(self, partitions: Sequence[int]) -> Residue:
+        """What is left over of some partitions; several threads may read."""
+        if not self.is_held():
+            return self.residue.read(partitions)
+        entries = np.concatenate([no_entries(), *(self._left_over.pop(partition) for partition in partitions)])
+        starts, ends = self._held.find(entries[:, NUMBER])
+        totals = np.zeros((len(entries), 2), np.int64)
+        return Residue(entries=entries, totals=totals, starts=starts, ends=ends, held_by=self._held)
+
+    def left_over_bytes(self) -> int:
+        """How long the records that are left over are, about."""
+        if not self.is_held():
+            return self.residue.size_bytes
+        return self.source.side.size_bytes * self.left_over // max(self.extent.rows, 1)
 
     def common_check(self) -> int:
         """The sum of the second hashes of the rows that are common."""
-        return (self.extent.check - self._residue_check) % 2**64
+        return (self.extent.check - self._left_over_check) % 2**64
 
-    def records(self, numbers: NDArray[np.int64]) -> dict[int, tuple[bytes, int]]:
-        """The records of a few rows, each with the hash of its group, by their numbers."""
+    def records(self, numbers: NDArray[np.int64]) -> dict[int, bytes]:
+        """The records of a few rows, by their numbers."""
+        if self.is_held():
+            starts, ends = self._held.find(numbers)
+            return dict(zip(numbers.tolist(), map(bytes_at, starts.tolist(), ends.tolist()), strict=True))
         found = {}
         for picked, scanned in self.scanner.pick(np.unique(numbers), self.extent.index):
-            residue = residue_at(picked, scanned)
             for place, number in enumerate(picked.tolist()):
-                found[number] = (residue.record(place), int(scanned.groups[place]))
+                found[number] = bytes_at(int(scanned.starts[place]), int(scanned.ends[place]))
         return found
 
     def row_hashes(self, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -105,20 +139,6 @@ class LargeSide:
         ]
         return hashes
 
-    def are_marked(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-        marked: NDArray[np.bool_] = (self._all_marks()[numbers >> 3] >> (numbers & 7).astype(np.uint8)) & 1 == 1
-        return marked
-
-    def _all_marks(self) -> NDArray[np.uint8]:
-        if len(self._marks) > 1:
-            self._marks = [np.bitwise_or.reduce(self._marks)]
-        return self._marks[0] if self._marks else np.empty(0, np.uint8)
-
-    def _take(self, scanned: Scanned) -> None:
-        self.rows.add(scanned.rows)
-        if self.source.keys:
-            self.keys.add(scanned.groups)
-
 
 def partition_bits_for(left: Side, right: Side, thresholds: Thresholds) -> int:
     """So many that a partition of the larger side is about as large as it may be."""
@@ -129,13 +149,11 @@ def partition_bits_for(left: Side, right: Side, thresholds: Thresholds) -> int:
 def residue_at(numbers: NDArray[np.int64], scanned: Scanned) -> Residue:
     """What was picked, without a copy: as good as its addresses are."""
     return Residue(
-        numbers=numbers,
-        rows=scanned.rows,
-        groups=scanned.groups,
+        entries=np.column_stack([scanned.groups.view(np.int64), scanned.rows.view(np.int64), numbers]),
         totals=np.zeros((len(numbers), 2), np.int64),
         starts=scanned.starts,
         ends=scanned.ends,
-        text=np.empty(0, np.uint8),
+        held_by=scanned,
     )
 
 

@@ -1,24 +1,49 @@
-"""Which rows are on both sides: hashes are counted, partition by partition, and what one side has more is marked."""
+"""Which rows have no equal on the other side, partition by partition.
 
+Where the keys of a partition stand once on each side, which is usual, they are joined. Else, and without keys, the
+hashes of rows are counted: what one side has more of is its surplus.
+"""
+
+import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.reconciliation.entry_spill import EntrySpill
-from app.domain.reconciliation.kernels.matching import Counts, count, first_pairs, mark, new_counts, surplus
+from app.domain.reconciliation.kernels.matching import (
+    COUNTED,
+    FIRST_LEFT,
+    FIRST_RIGHT,
+    LEFT,
+    NUMBER,
+    RIGHT,
+    ROW,
+    Counts,
+    Entries,
+    count,
+    first_equal,
+    first_pairs,
+    join,
+    no_entries,
+    pairs,
+    surplus,
+    unequal,
+)
 from app.domain.reconciliation.large_side import LargeSide
 from app.domain.reconciliation.progress import Meter
 
 _SAMPLE_ROWS = 256
+_MOST_AT_ONCE = 1 << 21  # entries of a partition; more than that are not spread evenly, and are counted in shares
 _FIRST_SLOTS = 1 << 18  # a larger table is made only for as many distinct hashes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommonRows:
-    """A row that is on both sides: its first numbers there, and how often it stands there."""
+    """A row that is on both sides: its partition, its first numbers there, and how often it stands there."""
 
+    partition: int
     left: int
     right: int
     left_rows: int
@@ -27,6 +52,16 @@ class CommonRows:
     @property
     def pairs(self) -> int:
         return min(self.left_rows, self.right_rows)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Joined:
+    """The entries of a partition, and for each the place of its group's on the other side, or -1."""
+
+    left: Entries
+    right: Entries
+    of_left: NDArray[np.int32]
+    of_right: NDArray[np.int32]
 
 
 class Matching:
@@ -38,72 +73,149 @@ class Matching:
         self._sample_limit = sample_limit
         self._meter = meter
         self._lock = threading.Lock()
-        self._own = threading.local()
         self._samples: list[CommonRows] = []
         self.pairs = 0
-        self.keys_repeat = False  # found out where rows are told apart by their lines
+        self.repeating: set[int] = set()  # partitions in which a key stands more than once
 
     def match(self, partition: int) -> None:
+        """Leaves the rows without an equal to their sides. Raises: ComparisonCancelledError."""
         self._meter.check()
-        if self._left.layout.by_line and counted(self._left.keys, self._right.keys, partition).repeat():
-            self.keys_repeat = True
-            return
-        counts = counted(self._left.rows, self._right.rows, partition)
-        more = np.empty(len(counts.hashes), np.int64)
-        pairs, differing = surplus(counts, more)
-        samples = self._first(counts)
-        with self._lock:
-            self.pairs += pairs
-            self._samples = sorted([*self._samples, *samples], key=lambda row: row.left)[: self._sample_limit]
-        if differing:
-            left_marks, right_marks = self._marks()
-            for entries in self._left.rows.read(partition):
-                mark(entries, counts, more, True, left_marks)  # noqa: FBT003 - a kernel takes no keywords
-            for entries in self._right.rows.read(partition):
-                mark(entries, counts, more, False, right_marks)  # noqa: FBT003 - likewise
+        if self._left.source.keys:
+            joined = join_partition(self._left, self._right, partition)
+            if joined is not None:
+                self._take_joined(partition, joined)
+                return
+            self.repeating.add(partition)
+            if self._left.layout.by_line:
+                return  # begun again by cells
+        self._count(partition)
 
     def written_otherwise(self) -> bool:
         """Whether most lines that differ are other writings of equal rows, by a sample of rows of the same key."""
         for partition in range(1 << self._left.partition_bits):
-            counts = counted(self._left.keys, self._right.keys, partition)
-            on_both = np.flatnonzero((counts.first_left >= 0) & (counts.first_right >= 0))
-            lefts, rights = counts.first_left[on_both], counts.first_right[on_both]
-            marked = np.flatnonzero(self._left.are_marked(lefts))[:_SAMPLE_ROWS]
-            if len(marked):
-                left, right = self._left.row_hashes(lefts[marked]), self._right.row_hashes(rights[marked])
-                return bool(np.count_nonzero(left == right) * 2 > len(marked))
+            joined = join_partition(self._left, self._right, partition)
+            if joined is None:
+                continue
+            unlike = _unequal(joined.left, joined.right, joined.of_left)
+            on_both = unlike[joined.of_left[unlike] >= 0][:_SAMPLE_ROWS]
+            if len(on_both):
+                left = self._left.row_hashes(joined.left[on_both, NUMBER])
+                right = self._right.row_hashes(joined.right[joined.of_left[on_both], NUMBER])
+                return bool(np.count_nonzero(left == right) * 2 > len(on_both))
         return False
 
     def samples(self) -> list[CommonRows]:
         """The first common rows of the left side."""
         return self._samples
 
-    def _first(self, counts: Counts) -> list[CommonRows]:
-        found = np.empty(self._sample_limit, np.int64)
-        slots = found[: first_pairs(counts, found)]
-        columns = (counts.first_left, counts.first_right, counts.left, counts.right)
+    def _take_joined(self, partition: int, joined: Joined) -> None:
+        left = joined.left[_unequal(joined.left, joined.right, joined.of_left)]
+        right = joined.right[_unequal(joined.right, joined.left, joined.of_right)]
+        found = np.empty((self._sample_limit, 2), np.int64)
+        held = first_equal(joined.left, joined.right, joined.of_left, self._last_sample(), found)
+        samples = [
+            CommonRows(
+                partition=partition,
+                left=int(joined.left[at_left, NUMBER]),
+                right=int(joined.right[at_right, NUMBER]),
+                left_rows=1,
+                right_rows=1,
+            )
+            for at_left, at_right in found[:held].tolist()
+        ]
+        self._take(len(joined.left) - len(left), samples)
+        self._leave(partition, left, right)
+
+    def _count(self, partition: int) -> None:
+        left, right = [no_entries()], [no_entries()]
+        shares = shares_of(self._left, self._right, partition)
+        for share in range(shares):
+            counts = counted(self._left, self._right, partition, ROW, share=share, shares=shares)
+            found, differing = pairs(counts)
+            self._take(found, self._first(partition, counts))
+            if differing:
+                left += self._surplus(partition, counts, share, shares, on_left=True)
+                right += self._surplus(partition, counts, share, shares, on_left=False)
+        self._leave(partition, np.concatenate(left), np.concatenate(right))
+
+    def _surplus(self, partition: int, counts: Counts, share: int, shares: int, *, on_left: bool) -> list[Entries]:
+        found = []
+        taken = np.zeros(len(counts), np.int64)
+        for entries in (self._left if on_left else self._right).entries.pieces(partition):
+            chosen = np.empty(len(entries), np.int64)
+            found.append(entries[chosen[: surplus(entries, counts, on_left, taken, share, shares, chosen)]])
+        return found
+
+    def _first(self, partition: int, counts: Counts) -> list[CommonRows]:
+        slots = np.empty(self._sample_limit, np.int64)
+        slots = slots[: first_pairs(counts, self._last_sample(), slots)]
+        columns = (counts[slots, column].tolist() for column in (FIRST_LEFT, FIRST_RIGHT, LEFT, RIGHT))
         return [
-            CommonRows(left=left, right=right, left_rows=left_rows, right_rows=right_rows)
-            for left, right, left_rows, right_rows in zip(*(column[slots].tolist() for column in columns), strict=True)
+            CommonRows(partition=partition, left=left, right=right, left_rows=left_rows, right_rows=right_rows)
+            for left, right, left_rows, right_rows in zip(*columns, strict=True)
         ]
 
-    def _marks(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        if not hasattr(self._own, "marks"):
-            self._own.marks = (self._left.new_marks(), self._right.new_marks())
-        marks: tuple[NDArray[np.uint8], NDArray[np.uint8]] = self._own.marks
-        return marks
+    def _leave(self, partition: int, left: Entries, right: Entries) -> None:
+        self._left.leave(partition, left)
+        self._right.leave(partition, right)
+
+    def _last_sample(self) -> int:
+        """No common row behind this one can still be a sample."""
+        samples = self._samples
+        if len(samples) < self._sample_limit:
+            return sys.maxsize
+        return samples[-1].left if samples else -1
+
+    def _take(self, pairs: int, samples: Sequence[CommonRows]) -> None:
+        with self._lock:
+            self.pairs += pairs
+            if samples:
+                self._samples = sorted([*self._samples, *samples], key=lambda row: row.left)[: self._sample_limit]
 
 
-def counted(left: EntrySpill, right: EntrySpill, partition: int) -> Counts:
-    """How often each hash of a partition is on each side."""
-    most = max(left.size(partition), right.size(partition), 1)
-    slots = min(1 << (2 * most).bit_length(), _FIRST_SLOTS)
+def join_partition(left: LargeSide, right: LargeSide, partition: int) -> Joined | None:
+    """None where a group repeats on a side, or may well do so for there are so many entries."""
+    if left.entries.size(partition) + right.entries.size(partition) > _MOST_AT_ONCE:
+        return None
+    return joined(left.entries.read(partition), right.entries.read(partition))
+
+
+def joined(left: Entries, right: Entries) -> Joined | None:
+    """None where a group repeats on a side."""
+    table = np.zeros((_slots_for(len(left) + len(right)), 2), np.int64)
+    found = Joined(
+        left=left, right=right, of_left=np.empty(len(left), np.int32), of_right=np.empty(len(right), np.int32)
+    )
+    return found if join(left, right, table, found.of_left, found.of_right) else None
+
+
+def shares_of(left: LargeSide, right: LargeSide, partition: int) -> int:
+    """In how many shares the hashes of a partition are counted, so that a table has its bounds: a power of two."""
+    largest = max(left.entries.size(partition), right.entries.size(partition))
+    return 1 << (largest // _MOST_AT_ONCE).bit_length()
+
+
+def counted(
+    left: LargeSide, right: LargeSide, partition: int, field: int, *, share: int = 0, shares: int = 1
+) -> Counts:
+    """How often each hash of a share of a partition is on each side."""
+    slots = min(_slots_for(left.entries.size(partition) + right.entries.size(partition)), _FIRST_SLOTS)
     while True:
-        counts = new_counts(slots)
+        counts = np.zeros((slots, COUNTED), np.int64)
         known = 0
-        for spill, on_left in ((left, True), (right, False)):
-            for entries in spill.read(partition):
-                known = -1 if known < 0 else count(entries, counts, on_left, known)
+        for side, on_left in ((left, True), (right, False)):
+            for entries in side.entries.pieces(partition):
+                known = -1 if known < 0 else count(entries, field, counts, on_left, known, share, shares)
         if known >= 0:
             return counts
         slots *= 4
+
+
+def _slots_for(entries: int) -> int:
+    """A power of two, and at least twice as many as entries."""
+    return 1 << max(2 * entries - 1, 1).bit_length()
+
+
+def _unequal(entries: Entries, other: Entries, partners: NDArray[np.int32]) -> NDArray[np.int64]:
+    chosen = np.empty(len(entries), np.int64)
+    return chosen[: unequal(entries, other, partners, chosen)]

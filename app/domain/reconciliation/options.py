@@ -96,6 +96,7 @@ class Thresholds:
     false_positive_rate: float = 0.01
     estimated_rows: int = 1
     partition_bytes: int = 4 << 20  # of each side's text; in memory that is some ten times as much
+    held_bytes: int = 96 << 20  # of each side's text: what is larger is read again, for it is not held in memory
     block_bytes: int = 1 << 20  # the most that is read at once; a record that is longer makes it larger
     block_rows: int = 1 << 15  # the most that is hashed at once
 

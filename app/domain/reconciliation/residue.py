@@ -10,31 +10,39 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.reconciliation.kernels.framing import HEAD_BYTES, frame, unframe
+from app.domain.reconciliation.kernels.matching import FIELDS, GROUP, NUMBER, ROW, Entries
 from app.domain.reconciliation.kernels.memory import PADDING_BYTES, address_of
-from app.domain.reconciliation.kernels.scanning import gather
 from app.domain.reconciliation.scan import bytes_at
 from app.domain.reconciliation.spill import SpillFile
 
-_FIELDS = 6  # number, row hash, group hash, totals of both sides, length
-_LENGTH = 5
-_BATCH_BYTES = 4 << 20
+_HELD_BYTES = 16 << 20  # of all partitions together
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Residue:
-    """Records of one side: arrays of one length, and the bytes that `starts` and `ends` are addresses in.
+    """Records of one side: arrays of one length, and what holds the bytes that `starts` and `ends` are addresses in.
 
     `totals`, of shape (n, 2), says how often a record's key (without keys, the row) stands on the left and on the
     right; zeros where that was not looked up yet.
     """
 
-    numbers: NDArray[np.int64]
-    rows: NDArray[np.uint64]
-    groups: NDArray[np.uint64]
+    entries: Entries
     totals: NDArray[np.int64]
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
-    text: NDArray[np.uint8]
+    held_by: object
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        return self.entries[:, NUMBER]
+
+    def longest(self) -> int:
+        """Bytes of the longest record."""
+        return int((self.ends - self.starts).max()) if len(self) else 0
 
     def record(self, place: int) -> bytes:
         return bytes_at(int(self.starts[place]), int(self.ends[place]))
@@ -43,101 +51,99 @@ class Residue:
         return [self.record(place) for place in places]
 
 
-def residue_of(fields: NDArray[np.int64], text: NDArray[np.uint8]) -> Residue:
-    """`fields` has a row for each record of `text`, in its order."""
-    ends = address_of(text) + np.cumsum(fields[:, _LENGTH])
-    return Residue(
-        numbers=fields[:, 0],
-        rows=np.ascontiguousarray(fields[:, 1]).view(np.uint64),
-        groups=np.ascontiguousarray(fields[:, 2]).view(np.uint64),
-        totals=fields[:, 3:5],
-        starts=ends - fields[:, _LENGTH],
-        ends=ends,
-        text=text,
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remainder:
+    """Whole groups of both sides; `unique` where no group has two rows of a side."""
 
-
-def _fields_of(residue: Residue) -> NDArray[np.int64]:
-    fields = np.empty((len(residue.numbers), _FIELDS), np.int64)
-    fields[:, 0], fields[:, 3:_LENGTH], fields[:, _LENGTH] = (
-        residue.numbers,
-        residue.totals,
-        residue.ends - residue.starts,
-    )
-    fields[:, 1], fields[:, 2] = residue.rows.view(np.int64), residue.groups.view(np.int64)
-    return fields
+    left: Residue
+    right: Residue
+    unique: bool
 
 
 class ResidueSpill(AbstractContextManager["ResidueSpill"]):
-    """Appends picked records to partitions by the highest bits of a hash; reads a partition back in rows' order."""
+    """Appends records to partitions by the highest bits of a hash; reads partitions back in rows' order."""
 
     def __init__(self, *, folder: Path, partition_bits: int, by_row: bool = False) -> None:
-        self._shift = np.uint64(64 - partition_bits)
-        self._by_row = by_row
-        self._partitions = 1 << partition_bits
+        self._shift = 64 - partition_bits
+        self._field = ROW if by_row else GROUP
+        partitions = 1 << partition_bits
+        self._capacity = _HELD_BYTES >> partition_bits
+        self._hands = np.empty((0, self._capacity), np.uint8)
+        self._held = np.zeros(partitions, np.int64)
         self._file = SpillFile(folder)
-        self._parts = [
-            array("q") for _ in range(self._partitions)
-        ]  # of each piece: place and count of its fields, place and bytes of its text
-        self._room = _BATCH_BYTES
-        self._text = np.empty(self._room + PADDING_BYTES, np.uint8)
-        self._fields: list[NDArray[np.int64]] = []
-        self._held = 0
+        self._pieces = [array("q") for _ in range(partitions)]  # place, size; place, size; …
+        self._counts = np.zeros(partitions, np.int64)
         self.count = 0
         self.size_bytes = 0
 
     def add(self, added: Residue) -> None:
-        """Copies records; many are written at a time, so that what is read back of a partition is in few pieces."""
-        size = int((added.ends - added.starts).sum())
-        if self._held + size > self._room:
-            self.flush()
-            self._room = max(self._room, size)
-            self._text = self._text if self._room < len(self._text) else np.empty(self._room + PADDING_BYTES, np.uint8)
-        gather(added.starts, added.ends, np.arange(len(added.numbers)), address_of(self._text) + self._held)
-        self._fields.append(_fields_of(added))
-        self._held += size
-        self.count += len(added.numbers)
-        self.size_bytes += size
-
-    def flush(self) -> None:
-        """Writes what is held, by partitions; to be called before anything is read."""
-        if not self._held:
-            return
-        held = residue_of(np.concatenate(self._fields), self._text)
-        hashes = held.rows if self._by_row else held.groups
-        partitions = (hashes >> self._shift).astype(np.int64)
-        order = np.argsort(partitions, kind="stable")
-        text = np.empty(self._held + PADDING_BYTES, np.uint8)
-        gather(held.starts, held.ends, order, address_of(text))
-        fields = _fields_of(held)[order]
-        places = np.searchsorted(partitions[order], np.arange(self._partitions + 1))
-        bytes_before = np.concatenate([[0], np.cumsum(fields[:, _LENGTH])])
-        fields_start, text_start = self._file.append(fields), self._file.append(text[: self._held])
-        for partition in np.flatnonzero(np.diff(places)).tolist():
-            first, last = int(places[partition]), int(places[partition + 1])
-            start, end = int(bytes_before[first]), int(bytes_before[last])
-            self._parts[partition].extend(
-                (fields_start + first * _FIELDS * 8, last - first, text_start + start, end - start)
+        """Copies records."""
+        if not len(self._hands):
+            self._hands = np.empty((len(self._held), self._capacity), np.uint8)
+        done, full = 0, 0
+        while full >= 0:
+            done, full = frame(
+                added.entries,
+                added.totals,
+                added.starts,
+                added.ends,
+                done,
+                self._field,
+                self._shift,
+                address_of(self._hands),
+                self._capacity,
+                self._held,
             )
-        self._fields, self._held = [], 0
+            if full >= 0 and self._held[full]:
+                self._write(full, self._hands[full, : self._held[full]])
+                self._held[full] = 0
+            elif full >= 0:  # it is longer than a hand
+                self._write(full, _framed(added, done))
+                done += 1
+        partitions = added.entries[:, self._field].view(np.uint64) >> np.uint64(self._shift)
+        self._counts += np.bincount(partitions.astype(np.int64), minlength=len(self._counts))
+        self.count += len(added)
+        self.size_bytes += int((added.ends - added.starts).sum())
 
-    def read(self, *partitions: int) -> Residue:
+    def read(self, partitions: Sequence[int]) -> Residue:
         """The records of some partitions; several threads may read."""
-        joined = array("q")
+        these = np.array(partitions, np.int64)
+        count = int(self._counts[these].sum())
+        size_bytes = sum(sum(self._pieces[partition][1::2]) for partition in partitions)
+        text = np.empty(size_bytes + int(self._held[these].sum()) + PADDING_BYTES, np.uint8)
+        done = 0
         for partition in partitions:
-            joined.extend(self._parts[partition])
-        parts = np.array(joined, np.int64).reshape(-1, 4).tolist()
-        fields = np.empty((sum(part[1] for part in parts), _FIELDS), np.int64)
-        text = np.empty(sum(part[3] for part in parts) + PADDING_BYTES, np.uint8)
-        row = byte = 0
-        for fields_start, count, text_start, length in parts:
-            self._file.read_into(fields[row : row + count], fields_start)
-            self._file.read_into(text[byte : byte + length], text_start)
-            row += count
-            byte += length
-        return residue_of(fields, text)
+            written = self._pieces[partition]
+            for place, size in zip(written[::2], written[1::2], strict=True):
+                self._file.read_into(text[done : done + size], place)
+                done += size
+            if size := int(self._held[partition]):
+                text[done : done + size] = self._hands[partition, :size]
+                done += size
+        residue = Residue(
+            entries=np.empty((count, FIELDS), np.int64),
+            totals=np.empty((count, 2), np.int64),
+            starts=np.empty(count, np.int64),
+            ends=np.empty(count, np.int64),
+            held_by=text,
+        )
+        unframe(address_of(text), residue.entries, residue.totals, residue.starts, residue.ends)
+        return residue
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._file.__exit__(kind, error, traceback)
+
+    def _write(self, partition: int, framed: NDArray[np.uint8]) -> None:
+        self._pieces[partition].extend((self._file.append(framed), len(framed)))
+
+
+def _framed(residue: Residue, place: int) -> NDArray[np.uint8]:
+    """One record as `frame` writes it."""
+    record = residue.record(place)
+    framed = np.zeros(HEAD_BYTES + (len(record) + 7 & ~7), np.uint8)
+    on_left, on_right = residue.totals[place].tolist()
+    framed[:HEAD_BYTES].view(np.int64)[:] = [*residue.entries[place].tolist(), on_left << 32 | on_right, len(record)]
+    framed[HEAD_BYTES : HEAD_BYTES + len(record)] = np.frombuffer(record, np.uint8)
+    return framed

@@ -13,17 +13,21 @@ from numpy.typing import NDArray
 
 from app.domain.reconciliation.block import Block, BlockReader
 from app.domain.reconciliation.exact import Pool
+from app.domain.reconciliation.kernels.matching import GROUP, ROW
 from app.domain.reconciliation.kernels.records import DIFFERENT, EQUAL, UNSURE, new_work
-from app.domain.reconciliation.kernels.resolving import ALONE, INTRICATE, PAIRED, compare_pairs, join
+from app.domain.reconciliation.kernels.resolving import ALONE, INTRICATE, PAIRED, compare_pairs, settle
 from app.domain.reconciliation.kernels.scanning import Layout
+from app.domain.reconciliation.matching import joined
 from app.domain.reconciliation.options import ReconciliationOptions
 from app.domain.reconciliation.pairing import Pairing
 from app.domain.reconciliation.progress import Meter
 from app.domain.reconciliation.records import records_of
-from app.domain.reconciliation.residue import Residue
+from app.domain.reconciliation.residue import Remainder, Residue
 from app.domain.reconciliation.result import DifferenceKind
 from app.domain.reconciliation.rows import Row, RowSource
 from app.domain.reconciliation.tally import Tally
+
+Fates = tuple[NDArray[np.int64], NDArray[np.int64]]  # of the left and the right records
 
 
 class Resolver:
@@ -43,28 +47,24 @@ class Resolver:
         self._layouts = layouts
         self._tally = tally
         self._pairing = pairing
+        self._alike = (
+            layouts[0].delimiter == layouts[1].delimiter and layouts[0].slots.tolist() == layouts[1].slots.tolist()
+        )
         self._tolerance = (options.absolute_tolerance, options.relative_tolerance)
         self._meter = meter
         self._keyed = bool(sources[0].keys)
-        self._unique = layouts[0].by_line  # keys; else rows would not have been told apart by their lines
         self._lock = threading.Lock()
         self._reader = BlockReader(sources=sources, layouts=layouts, tally=tally)
 
-    def resolve(self, left: Residue, right: Residue) -> None:
-        """Whole groups of both sides."""
-        if not len(left.numbers) and not len(right.numbers):
+    def resolve(self, remainder: Remainder) -> None:
+        """Settles whole groups."""
+        left, right = remainder.left, remainder.right
+        if not len(left) and not len(right):
             return
         self._meter.check()
         sides = (left, right)
-        fates = (np.zeros(len(left.numbers), np.int8), np.zeros(len(right.numbers), np.int8))
-        copies = (np.ones(len(left.numbers), np.int64), np.ones(len(right.numbers), np.int64))
-        orders = (self._order_of(left.groups), self._order_of(right.groups))
-        pairs = np.empty((min(len(left.numbers), len(right.numbers)), 2), np.int64)
-        found = join((left.groups, right.groups), (left.rows, right.rows), orders, fates, copies, pairs)
-        if self._unique:  # the counterpart of a row is left over as well, or there is none
-            left.totals[:, 0], left.totals[:, 1] = 1, fates[0] == PAIRED
-            right.totals[:, 0], right.totals[:, 1] = fates[1] == PAIRED, 1
-        blocks = self._pairs(sides, pairs[:found], fates)
+        fates, copies, pairs = _joined(sides) if remainder.unique else _grouped(sides)
+        blocks = self._pairs(sides, pairs, fates)
         for place, kind in enumerate((DifferenceKind.LEFT_ONLY, DifferenceKind.RIGHT_ONLY)):
             lone = np.flatnonzero(fates[place] == ALONE)
             blocks.append(alone(kind, sides[place], place, lone, copies[place][lone], len(self._layouts[0].keys)))
@@ -73,27 +73,26 @@ class Resolver:
                 self._reader.take(block, self._lock)
         self._intricate(sides, *(np.flatnonzero(fate == INTRICATE) for fate in fates))
 
-    def _pairs(
-        self, sides: tuple[Residue, Residue], pairs: NDArray[np.int64], fates: tuple[NDArray[np.int8], ...]
-    ) -> list[Block]:
+    def _pairs(self, sides: tuple[Residue, Residue], pairs: NDArray[np.int64], fates: Fates) -> list[Block]:
         """The pairs that differ, and those within the tolerance."""
         if not len(pairs):
             return []
         left, right = sides
-        changed = np.zeros((len(pairs), len(self._layouts[0].keys)), np.bool_)
-        apart = np.full(changed.shape, -1.0)
+        columns = len(self._layouts[0].keys)
+        changed = np.zeros((len(pairs), columns), np.bool_)
+        greatest = np.full(columns, -1.0)
         outcomes = np.empty(len(pairs), np.int8)
-        longest = max(int((side.ends - side.starts).max()) for side in sides)
-        work, _room = new_work(changed.shape[1], longest)
+        work, _room = new_work(columns, max(left.longest(), right.longest()))
         compare_pairs(
             pairs,
             (left.starts, right.starts),
             (left.ends, right.ends),
             self._layouts,
+            self._alike,
             self._tolerance,
             work,
             changed,
-            apart,
+            greatest,
             outcomes,
         )
         blocks = []
@@ -102,16 +101,14 @@ class Resolver:
             if kind is DifferenceKind.CHANGED and not self._keyed:
                 for place in range(2):
                     fates[place][pairs[which, place]] = ALONE  # without keys nothing is changed
-                continue
-            blocks.append(_paired(kind, sides, pairs[which], changed[which], apart[which], keyed=self._keyed))
+            elif len(which):
+                whole = len(which) == len(pairs)
+                chosen = (pairs, changed) if whole else (pairs[which], changed[which])
+                blocks.append(_paired(kind, sides, *chosen, greatest, keyed=self._keyed))
         unsure = pairs[outcomes == UNSURE]
         for place in range(2):
             fates[place][unsure[:, place]] = INTRICATE
         return blocks
-
-    def _order_of(self, groups: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """By group, and within a group by number."""
-        return np.argsort(groups, kind=None if self._unique else "stable").astype(np.int64, copy=False)
 
     def _intricate(self, sides: tuple[Residue, Residue], *places: NDArray[np.int64]) -> None:
         if not len(places[0]) and not len(places[1]):
@@ -132,12 +129,45 @@ class Resolver:
             pool.settle()
 
 
+def _joined(sides: tuple[Residue, Residue]) -> tuple[Fates, Fates, NDArray[np.int64]]:
+    """Fates, copies and pairs, where no group has two rows of a side; says in the totals who has a counterpart."""
+    found = joined(sides[0].entries, sides[1].entries)
+    if found is None:
+        raise AssertionError
+    fates, copies = [], []
+    for place, (side, partners) in enumerate(zip(sides, (found.of_left, found.of_right), strict=True)):
+        paired = partners >= 0
+        fates.append(np.where(paired, PAIRED, ALONE))
+        copies.append(np.ones(len(side), np.int64))
+        side.totals[:, place], side.totals[:, 1 - place] = 1, paired
+    on_left = np.flatnonzero(found.of_left >= 0)
+    pairs = np.column_stack([on_left, found.of_left[on_left]]).astype(np.int64, copy=False)
+    return (fates[0], fates[1]), (copies[0], copies[1]), pairs
+
+
+def _grouped(sides: tuple[Residue, Residue]) -> tuple[Fates, Fates, NDArray[np.int64]]:
+    """The same, where groups have any number of rows."""
+    left, right = sides
+    groups = (_field(left, GROUP), _field(right, GROUP))
+    rows = (_field(left, ROW), _field(right, ROW))
+    orders = (np.argsort(groups[0], kind="stable"), np.argsort(groups[1], kind="stable"))
+    fates = (np.zeros(len(left), np.int64), np.zeros(len(right), np.int64))
+    copies = (np.ones(len(left), np.int64), np.ones(len(right), np.int64))
+    pairs = np.empty((min(len(left), len(right)), 2), np.int64)
+    found = settle(groups, rows, orders, fates, copies, pairs)
+    return fates, copies, pairs[:found]
+
+
+def _field(residue: Residue, field: int) -> NDArray[np.uint64]:
+    return np.ascontiguousarray(residue.entries[:, field]).view(np.uint64)
+
+
 def _paired(
     kind: DifferenceKind,
     sides: tuple[Residue, Residue],
     pairs: NDArray[np.int64],
     changed: NDArray[np.bool_],
-    apart: NDArray[np.float64],
+    greatest: NDArray[np.float64],
     *,
     keyed: bool,
 ) -> Block:
@@ -151,7 +181,7 @@ def _paired(
         ends=(left.ends[of_left], right.ends[of_right]),
         counts=np.column_stack([np.ones(len(pairs), np.int64), left.totals[of_left, 0], on_right]),
         changed=changed,
-        apart=apart,
+        greatest=greatest,
     )
 
 
@@ -169,7 +199,7 @@ def alone(
         ends=(ends[0], ends[1]),
         counts=np.column_stack([copies, side.totals[chosen]]),
         changed=np.zeros((len(chosen), columns), np.bool_),
-        apart=np.empty((0, columns)),
+        greatest=np.full(columns, -1.0),
     )
 
 

@@ -3,11 +3,11 @@
 import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.reconciliation.buffer import Buffer, HeldRows
 from app.domain.reconciliation.kernels.memory import PADDING_BYTES, address_of
 from app.domain.reconciliation.kernels.scanning import (
     FULL,
@@ -39,38 +39,27 @@ class Extent:
     index: NDArray[np.int64]
 
 
-class Block:
-    """A stretch of a file in memory, with room behind it, and addresses for the kernels."""
+class Reading:
+    """How far the reading of a side is."""
 
-    def __init__(self, size: int) -> None:
-        self.bytes = bytearray(size + PADDING_BYTES)
-        self.size = size
-        self._array = np.frombuffer(self.bytes, np.uint8)
-        self.start = address_of(self._array)
-        # texts without their double quotes, and canonical texts: each as long as a cell can be
-        self._aside = np.empty((2, size + PADDING_BYTES), np.uint8)
-        self.texts, self.scratch = address_of(self._aside[0]), address_of(self._aside[1])
+    def __init__(self) -> None:
+        self.rows = -1  # the header is read as the row before the first
+        self.offset = 0  # of the buffer's start in the file
+        self._check = 0
+        self._index: list[NDArray[np.int64]] = []
 
-    def fill(self, stream: BinaryIO, held: int) -> int:
-        """Reads behind what is held, until it is full or the file is at its end; gives how much there is."""
-        view = memoryview(self.bytes)
-        while held < self.size and (read := stream.readinto(view[held : self.size])):  # type: ignore[attr-defined] # typeshed's BinaryIO lacks it
-            held += read
-        return held
+    def add(self, scanned: Scanned, count: int, buffer_start: int) -> Scanned:
+        """Counts the rows that were scanned; gives them without the header."""
+        found = scanned.part(1 if self.rows < 0 < count else 0, count)
+        self.rows += count - len(found.starts)
+        self._check += int(found.checks.sum(dtype=np.uint64))
+        self._index.append(found.starts[-self.rows % INDEXED :: INDEXED] - buffer_start + self.offset)
+        self.rows += len(found.starts)
+        return found
 
-    def keep(self, start: int, end: int) -> int:
-        """Moves a stretch to the front; gives its length."""
-        self.bytes[: end - start] = self.bytes[start:end]
-        return end - start
-
-    def is_utf8(self, end: int) -> bool:
-        if end == 0 or self._array[:end].max() < 0x80:  # noqa: PLR2004 - ASCII
-            return True
-        try:
-            str(memoryview(self.bytes)[:end], "utf-8")
-        except UnicodeDecodeError:
-            return False
-        return True
+    def extent(self) -> Extent:
+        index = np.concatenate([*self._index, np.empty(0, np.int64)])
+        return Extent(rows=max(self.rows, 0), check=self._check % 2**64, index=index)
 
 
 class SideScanner:
@@ -79,95 +68,103 @@ class SideScanner:
     def __init__(self, *, source: RowSource, layout: Layout, thresholds: Thresholds, meter: Meter) -> None:
         self._source = source
         self._layout = layout
-        self._thresholds = thresholds
         self._meter = meter
+        wanted = source.side.size_bytes // _BLOCKS
+        self._step = min(max(wanted, _SMALL_BLOCK_BYTES), thresholds.block_bytes)
+        self._room = new_scanned(thresholds.block_rows)
 
-    def read(self, take: Callable[[Scanned], None]) -> Extent:
-        """Hashes all rows, some at a time. Raises: MalformedError; ComparisonCancelledError."""
-        block, scanned = self._new_block(), new_scanned(self._thresholds.block_rows)
-        rows, check, offset, held, start = -1, 0, 0, 0, 0  # the header is read as the row before the first
-        index: list[NDArray[np.int64]] = []
+    def read(self, take: Callable[[Scanned], None], held_rows: HeldRows) -> Extent:
+        """Hashes all rows, some at a time, and holds them where there is room.
+
+        Raises: MalformedError; ComparisonCancelledError.
+        """
+        reading = Reading()
+        buffer = held_rows.buffer or Buffer(self._step)
+        held = start = 0
         with self._source.side.open() as stream:
-            while size := block.fill(stream, held):
+            while True:
+                limit = min(held + self._step, buffer.size)
+                size = buffer.fill(stream, held, limit)
                 self._meter.advance(size - held)
-                last = size < block.size
-                end = block.bytes.rfind(b"\n", 0, size) + 1
-                if last and end < size:
-                    block.bytes[size] = ord("\n")
-                    end = size + 1
-                if not block.is_utf8(end):
+                last = size < limit
+                end = buffer.end_of_line(start, size, last=last)
+                if not buffer.is_utf8(start, end):
                     raise self._refusal()
-                if not offset and block.bytes.startswith(_MARK):
+                if not held and not reading.offset and buffer.bytes[: len(_MARK)] == _MARK:
                     start = len(_MARK)
-                ended = FULL
-                while ended == FULL:
-                    count, place, ended = scan(
-                        block.start + start, block.start + end, self._layout, scanned, block.texts, block.scratch
-                    )
-                    self._decide(scanned, count)
-                    skipped = 1 if rows < 0 < count else 0
-                    if skipped:
-                        self._check_header(bytes_at(int(scanned.starts[0]), int(scanned.ends[0])))
-                    found = scanned.part(skipped, count)
-                    rows += skipped
-                    check += int(found.checks.sum(dtype=np.uint64))
-                    indexed = found.starts[-rows % INDEXED :: INDEXED]
-                    index.append(indexed - block.start + offset)
-                    rows += len(found.starts)
-                    take(found)
-                    start = place - block.start
-                    self._meter.check()
+                start, ended = self._scan(buffer, (start, end), reading, take, held_rows)
                 if ended == MALFORMED or (last and start < end):
                     raise self._refusal()
                 if last:
                     break
-                offset += start
-                held = block.keep(start, size)
-                start = 0
-                block = self._with_room(block, held)
-        return Extent(rows=max(rows, 0), check=check % 2**64, index=np.concatenate([*index, np.empty(0, np.int64)]))
+                held = size
+                if not held_rows.fits or size == buffer.size:
+                    held_rows.drop()
+                    reading.offset += start
+                    held, start = buffer.keep(start, size), 0
+                    buffer = self._with_room(buffer, held)
+        held_rows.finish()
+        return reading.extent()
+
+    def _scan(
+        self,
+        buffer: Buffer,
+        stretch: tuple[int, int],
+        reading: Reading,
+        take: Callable[[Scanned], None],
+        held_rows: HeldRows,
+    ) -> tuple[int, int]:
+        """Reads the records of a stretch of the buffer; gives where it stopped, and how it ended."""
+        start, end = stretch
+        ended = FULL
+        while ended == FULL:
+            count, place, ended = scan(
+                buffer.start + start, buffer.start + end, self._layout, self._room, buffer.texts, buffer.scratch
+            )
+            start = place - buffer.start
+            self._decide(self._room, count)
+            if reading.rows < 0 < count:
+                self._check_header(bytes_at(int(self._room.starts[0]), int(self._room.ends[0])))
+            found = reading.add(self._room, count, buffer.start)
+            take(found)
+            held_rows.add(found)
+            self._meter.check()
+        return start, ended
 
     def pick(
         self, numbers: NDArray[np.int64], index: NDArray[np.int64], *, by_line: bool = False, weight: float = 0.0
     ) -> Iterator[tuple[NDArray[np.int64], Scanned]]:
         """Reads the records of these rows, which ascend; their addresses are good until the next step."""
-        block, done = self._new_block(), 0
+        buffer, done = Buffer(self._step), 0
         with self._source.side.open() as stream:
             while done < len(numbers):
                 self._meter.check()
                 offset = int(index[numbers[done] // INDEXED])
                 stream.seek(offset)
-                size = block.fill(stream, 0)
+                size = buffer.fill(stream, 0, buffer.size)
                 self._meter.advance(size * weight)
-                end = block.bytes.rfind(b"\n", 0, size) + 1
-                if size < block.size and end < size:
-                    block.bytes[size] = ord("\n")
-                    end = size + 1
+                end = buffer.end_of_line(0, size, last=size < buffer.size)
                 reach = np.searchsorted(index, offset + end) * INDEXED
                 wanted = numbers[done : np.searchsorted(numbers, reach)]
                 scanned = new_scanned(len(wanted))
                 count = pick(
-                    (block.start, block.start + end, offset),
+                    (buffer.start, buffer.start + end, offset),
                     self._layout,
                     wanted,
                     index,
                     by_line,
                     scanned,
-                    block.texts,
-                    block.scratch,
+                    buffer.texts,
+                    buffer.scratch,
                 )
                 self._decide(scanned, count)
                 if count:
                     yield wanted[:count], scanned.part(0, count)
-                elif size < block.size:
+                elif size < buffer.size:
                     raise self._refusal()
                 else:
-                    block = Block(block.size * 2)
+                    buffer = Buffer(buffer.size * 2)
                 done += count
-
-    def _new_block(self) -> Block:
-        wanted = self._source.side.size_bytes // _BLOCKS
-        return Block(min(max(wanted, _SMALL_BLOCK_BYTES), self._thresholds.block_bytes))
 
     def _decide(self, scanned: Scanned, count: int) -> None:
         """Hashes the rows that have a cell whose canonical text only Python knows."""
@@ -179,15 +176,15 @@ class SideScanner:
             texts = [None if text is None else text.encode() for text in self._source.canonical(cells)]
             hash_row(texts, self._layout, scanned, place)
 
-    def _with_room(self, block: Block, held: int) -> Block:
-        """A larger block where half of this one is held by one record."""
-        if held <= block.size // 2:
-            return block
+    def _with_room(self, buffer: Buffer, held: int) -> Buffer:
+        """A larger buffer where half of this one is held by one record; a usual one where it was larger."""
+        if held <= buffer.size // 2 and buffer.size <= self._step:
+            return buffer
         if held > LONGEST_RECORD_BYTES:
             raise self._refusal()
-        larger = Block(block.size * 2)
-        larger.bytes[:held] = block.bytes[:held]
-        return larger
+        other = Buffer(max(held * 2, self._step))
+        other.bytes[:held] = buffer.bytes[:held]
+        return other
 
     def _refusal(self) -> MalformedError:
         """What `records` has against this side."""

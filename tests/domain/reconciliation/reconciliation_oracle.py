@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -172,6 +172,11 @@ def pairs_of(*names: str, keys: tuple[str, ...] = ()) -> tuple[ColumnMapping, ..
     return tuple(ColumnMapping(left=name, right=name, key=name in keys) for name in names)
 
 
+# Tables of the tests are small: the large method has all of them in memory, unless it is told not to.
+HELD = Thresholds(partition_bytes=64, false_positive_rate=0.2)
+READ_AGAIN = replace(HELD, held_bytes=0)
+
+
 def run_as_job(
     left: Side,
     right: Side,
@@ -207,7 +212,7 @@ def run(
         right,
         mapping,
         options,
-        thresholds=thresholds or Thresholds(partition_bytes=64, false_positive_rate=0.2),
+        thresholds=thresholds or HELD,
         spill_dir=spill_dir,
         differences=found.append,
         sample_limit=sample_limit,

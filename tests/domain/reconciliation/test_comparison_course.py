@@ -3,6 +3,7 @@
 import errno
 import time
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,14 +22,18 @@ from app.domain.reconciliation.result import DifferenceKind
 from app.domain.reconciliation.spill import SpillFile
 from tests.domain.reconciliation.reconciliation_oracle import pairs_of, run, side_of
 
+HELD = Thresholds(partition_bytes=1 << 17)
+READ_AGAIN = replace(HELD, held_bytes=0)
+
 every_way = pytest.mark.parametrize(
-    "options",
+    ("options", "thresholds"),
     [
-        ReconciliationOptions(method=ReconciliationMethod.EXACT),
-        ReconciliationOptions(method=ReconciliationMethod.BLOOM),
-        ReconciliationOptions(method=ReconciliationMethod.BLOOM, verify=False),
+        (ReconciliationOptions(method=ReconciliationMethod.EXACT), HELD),
+        (ReconciliationOptions(method=ReconciliationMethod.BLOOM), HELD),
+        (ReconciliationOptions(method=ReconciliationMethod.BLOOM), READ_AGAIN),
+        (ReconciliationOptions(method=ReconciliationMethod.BLOOM, verify=False), READ_AGAIN),
     ],
-    ids=["exact", "bloom", "unverified"],
+    ids=["exact", "bloom, held", "bloom", "unverified"],
 )
 
 
@@ -54,7 +59,7 @@ KEYED = pairs_of("id", "name", "amount", keys=("id",))
 
 @every_way
 def test_progress_rises_to_one(
-    options: ReconciliationOptions, sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: ReconciliationOptions, thresholds: Thresholds, sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.domain.reconciliation.progress.REPORT_EVERY_SECONDS", 0.0)
     shares: list[float] = []
@@ -62,7 +67,7 @@ def test_progress_rises_to_one(
         *sides,
         KEYED,
         options,
-        thresholds=Thresholds(partition_bytes=1 << 17),
+        thresholds=thresholds,
         spill_dir=tmp_path,
         progress=shares.append,
     )
@@ -75,19 +80,19 @@ def test_progress_rises_to_one(
 
 @every_way
 def test_progress_keeps_its_end_for_the_end_where_a_side_is_larger_than_announced(
-    options: ReconciliationOptions, sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: ReconciliationOptions, thresholds: Thresholds, sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.domain.reconciliation.progress.REPORT_EVERY_SECONDS", 0.0)
     shares: list[float] = []
     compressed = [Side(open=side.open, size_bytes=1000, delimiter=",", name=side.name) for side in sides]
-    compare(*compressed, KEYED, options, thresholds=Thresholds(), spill_dir=tmp_path, progress=shares.append)
+    compare(*compressed, KEYED, options, thresholds=thresholds, spill_dir=tmp_path, progress=shares.append)
     assert shares[-2:] == [0.999, 1.0]
 
 
 @every_way
 @pytest.mark.parametrize("after_calls", [1, 2, 10, 20, 30])
 def test_a_cancel_is_seen_at_every_stage_and_leaves_nothing(
-    options: ReconciliationOptions, sides, tmp_path: Path, after_calls: int
+    options: ReconciliationOptions, thresholds: Thresholds, sides, tmp_path: Path, after_calls: int
 ) -> None:
     calls = 0
     asked_at = 0.0
@@ -100,7 +105,6 @@ def test_a_cancel_is_seen_at_every_stage_and_leaves_nothing(
         return calls > after_calls
 
     shares: list[float] = []
-    thresholds = Thresholds(partition_bytes=1 << 17)
     with pytest.raises(ComparisonCancelledError):
         compare(
             *sides,
@@ -163,7 +167,7 @@ def test_spilled_rows_lie_in_the_given_folder_under_no_name(
 
     monkeypatch.setattr(SpillFile, "append", watched)
     options = ReconciliationOptions(method=ReconciliationMethod.BLOOM)
-    run(*sides, KEYED, options, spill_dir=folder, thresholds=Thresholds(partition_bytes=1 << 17))
+    run(*sides, KEYED, options, spill_dir=folder, thresholds=READ_AGAIN)
     assert len(seen) > 3
     assert all(entry == ([], True) for entry in seen)
 
@@ -175,7 +179,7 @@ def test_a_full_disk_is_said_in_words(sides, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(spill_module.os, "pwrite", full)
     options = ReconciliationOptions(method=ReconciliationMethod.BLOOM)
     with pytest.raises(UnavailableError, match=r"No space left on device.*free space"):
-        run(*sides, KEYED, options, spill_dir=tmp_path, thresholds=Thresholds(partition_bytes=1 << 17))
+        run(*sides, KEYED, options, spill_dir=tmp_path, thresholds=READ_AGAIN)
 
 
 def test_an_unverified_answer_adds_up_and_says_its_bound(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from app.domain.reconciliation.result import DifferenceKind, RowDifference
 from tests.domain.reconciliation.reconciliation_oracle import (
     NUMBERS,
     OTHERS,
+    READ_AGAIN,
     TEXTS,
     Oracle,
     Row,
@@ -101,6 +102,8 @@ def test_every_method_gives_the_brute_force_answer(
         run(left, right, mapping, replace(options, method=method), spill_dir=tmp_path, sample_limit=limit)
         for method in ReconciliationMethod
     ]
+    bloom = replace(options, method=ReconciliationMethod.BLOOM)
+    answers.append(run(left, right, mapping, bloom, spill_dir=tmp_path, sample_limit=limit, thresholds=READ_AGAIN))
     answers.append(run_as_job(left, right, mapping, options, sample_limit=limit))
     for result, found in answers:
         counts = {
@@ -122,8 +125,8 @@ def test_every_method_gives_the_brute_force_answer(
             assert stated.keys() == wanted.keys()
             for name, (count, furthest) in wanted.items():
                 assert stated[name] == (count, None if furthest is None else pytest.approx(furthest))
-    exact, large, job = (replace(result, method=ReconciliationMethod.EXACT) for result, _ in answers)
-    assert exact == large == job, "the methods must agree in samples and warnings too"
+    exact, held, read_again, job = (replace(result, method=ReconciliationMethod.EXACT) for result, _ in answers)
+    assert exact == held == read_again == job, "the methods must agree in samples and warnings too"
     assert list(tmp_path.iterdir()) == []
 
 

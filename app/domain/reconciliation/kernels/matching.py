@@ -1,10 +1,9 @@
-"""Counting hashes on both sides, a partition at a time, and telling which rows of a side have no equal on the other.
+"""Which rows are on both sides, a partition at a time, by their hashes.
 
-An entry is a pair: a hash, and the number of the row that has it. Entries are dealt out to partitions by the hash's
-highest bits; within a partition a table of open addresses finds them by the lower ones.
+An entry is three numbers: the hash of a row's group, the hash of the row, and the row's number in its file. Entries are
+dealt out to partitions by the highest bits of the group's hash; within a partition a table of open addresses finds them
+by the lower ones.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,181 +11,252 @@ from numpy.typing import NDArray
 from app.domain.reconciliation.kernels.frame import Cube, Table
 from app.domain.reconciliation.kernels.kernel import entry, inner
 
-Entries = Table[np.uint64]  # shape (n, 2): hash, row number
+GROUP, ROW, NUMBER, FIELDS = 0, 1, 2, 3
+Entries = Table[np.int64]  # shape (n, FIELDS); hashes are unsigned, and only compared here
 
-_ONE = np.uint64(1)
-_NO_ROW = np.int64(-1)
-
-
-class Counts(NamedTuple):
-    """For each distinct hash, at a slot of its own: how often it is on each side, and the first row there."""
-
-    hashes: NDArray[np.uint64]
-    taken: NDArray[np.bool_]
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    first_left: NDArray[np.int64]
-    first_right: NDArray[np.int64]
-
-    def repeat(self) -> bool:
-        """Whether a hash stands more than once on a side."""
-        return bool(self.left.max() > 1 or self.right.max() > 1)
+# A table of counts, of shape (slots, COUNTED): free where both counts are zero. `slots` is a power of two.
+HASH, LEFT, RIGHT, FIRST_LEFT, FIRST_RIGHT, COUNTED = 0, 1, 2, 3, 4, 5
+Counts = Table[np.int64]
 
 
-def new_counts(slots: int) -> Counts:
-    """An empty table; `slots` is a power of two, and more than the hashes that will be in it."""
-    return Counts(
-        hashes=np.empty(slots, np.uint64),
-        taken=np.zeros(slots, np.bool_),
-        left=np.zeros(slots, np.int64),
-        right=np.zeros(slots, np.int64),
-        first_left=np.full(slots, _NO_ROW),
-        first_right=np.full(slots, _NO_ROW),
-    )
+def no_entries() -> Entries:
+    return np.empty((0, FIELDS), np.int64)
+
+
+_SHARE_SHIFT = 24  # bits of the hash that tell shares apart are none of those that choose partition or slot
+_LOW = np.int64(0xFFFFFFFF)
 
 
 @entry
 def deal(
-    hashes: NDArray[np.uint64],
+    groups: NDArray[np.uint64],
+    rows: NDArray[np.uint64],
     start: int,
     first_number: int,
     shift: int,
-    hands: Cube[np.uint64],
+    hands: Cube[np.int64],
     held: NDArray[np.int64],
 ) -> int:
-    """Deals entries to `hands` (partition, place, 2) from `start` on, until a hand is full; gives where it stopped."""
+    """Deals entries to `hands` (partition, place, field) from `start` on, until one is full; gives where it stopped."""
     capacity = hands.shape[1]
-    for index in range(start, len(hashes)):
-        value = hashes[index]
-        partition = np.int64(value >> np.uint64(shift))
+    for index in range(start, len(groups)):
+        group = groups[index]
+        partition = np.int64(group >> np.uint64(shift))
         place = held[partition]
-        hands[partition, place, 0] = value
-        hands[partition, place, 1] = np.uint64(first_number + index)
+        hands[partition, place, GROUP] = np.int64(group)
+        hands[partition, place, ROW] = np.int64(rows[index])
+        hands[partition, place, NUMBER] = first_number + index
         held[partition] = place + 1
         if place + 1 == capacity:
             return index + 1
-    return len(hashes)
+    return len(groups)
+
+
+@entry
+def join(
+    left: Entries, right: Entries, table: Table[np.int64], of_left: NDArray[np.int32], of_right: NDArray[np.int32]
+) -> bool:
+    """Finds for each entry the one of its group on the other side, or -1; False as soon as a group repeats on a side.
+
+    `table`, of shape (slots, 2) and zero, has a power of two of slots, more than there are entries.
+    """
+    mask = np.int64(len(table) - 1)
+    for index in range(len(left)):
+        group = left[index, GROUP]
+        slot = group & mask
+        while table[slot, 1]:
+            if table[slot, 0] == group:
+                return False
+            slot = (slot + 1) & mask
+        table[slot, 0] = group
+        table[slot, 1] = np.int64(index + 1) << 32
+        of_left[index] = -1
+    for index in range(len(right)):
+        group = right[index, GROUP]
+        slot = group & mask
+        while table[slot, 1] and table[slot, 0] != group:
+            slot = (slot + 1) & mask
+        places = table[slot, 1]
+        if places & _LOW:
+            return False
+        table[slot, 0] = group
+        table[slot, 1] = places | np.int64(index + 1)
+        partner = (places >> 32) - 1
+        of_right[index] = partner
+        if partner >= 0:
+            of_left[partner] = index
+    return True
+
+
+@entry
+def unequal(entries: Entries, other: Entries, partners: NDArray[np.int32], chosen: NDArray[np.int64]) -> int:
+    """Writes the places of the entries whose partner is another row, or that have none; gives how many."""
+    found = 0
+    for index in range(len(entries)):
+        partner = partners[index]
+        if partner < 0 or entries[index, ROW] != other[partner, ROW]:
+            chosen[found] = index
+            found += 1
+    return found
+
+
+@entry
+def first_equal(left: Entries, right: Entries, of_left: NDArray[np.int32], before: int, found: Table[np.int64]) -> int:
+    """Of the equal pairs whose left number is below `before` the first few, in their order.
+
+    Writes their places on both sides to `found`, of shape (limit, 2); gives how many.
+    """
+    held = 0
+    for index in range(len(left)):
+        number = left[index, NUMBER]
+        if number >= before:
+            continue
+        partner = np.int64(of_left[index])
+        if partner < 0 or left[index, ROW] != right[partner, ROW]:
+            continue
+        place = held if held < len(found) else held - 1
+        if held == len(found) and (not held or left[found[place, 0], NUMBER] < number):
+            continue
+        while place > 0 and left[found[place - 1, 0], NUMBER] > number:
+            found[place, 0], found[place, 1] = found[place - 1, 0], found[place - 1, 1]
+            place -= 1
+        found[place, 0], found[place, 1] = index, partner
+        held = min(held + 1, len(found))
+    return held
+
+
+@entry
+def set_bits(entries: Entries, bits: NDArray[np.uint8]) -> None:
+    """Sets the bits of the entries' row numbers."""
+    for index in range(len(entries)):
+        number = entries[index, NUMBER]
+        bits[number >> 3] |= np.uint8(1 << (number & 7))
 
 
 @inner
-def slot_of(counts: Counts, value: np.uint64) -> np.int64:
+def slot_of(counts: Counts, value: np.int64) -> np.int64:
     """Where a hash is, or would be."""
-    mask = np.uint64(len(counts.hashes) - 1)
-    slot = np.int64(value & mask)
-    while counts.taken[slot] and counts.hashes[slot] != value:
-        slot = (slot + 1) & np.int64(mask)
+    mask = np.int64(len(counts) - 1)
+    slot = value & mask
+    while counts[slot, HASH] != value and (counts[slot, LEFT] or counts[slot, RIGHT]):
+        slot = (slot + 1) & mask
     return slot
 
 
 @entry
-def count(entries: Entries, counts: Counts, on_left: bool, known: int) -> int:
-    """Counts entries into the table, as long as it is no more than half full; gives how many distinct hashes it has.
+def count(entries: Entries, field: int, counts: Counts, on_left: bool, known: int, share: int, shares: int) -> int:
+    """Counts a field of the entries into a table that is no more than half full; gives how many hashes it has.
 
-    A table that is too small is told by -1 and left in disorder: count again into a larger one.
+    Of `shares` (a power of two) shares of all hashes it takes one. A table that is too small is told by -1 and left in
+    disorder: count again into a larger one.
     """
-    most = len(counts.hashes) // 2
+    most = len(counts) // 2
     for index in range(len(entries)):
-        value = entries[index, 0]
+        value = entries[index, field]
+        if (value >> _SHARE_SHIFT) & (shares - 1) != share:
+            continue
         slot = slot_of(counts, value)
-        if not counts.taken[slot]:
+        if not counts[slot, LEFT] and not counts[slot, RIGHT]:
             if known == most:
                 return -1
-            counts.taken[slot] = True
-            counts.hashes[slot] = value
+            counts[slot, HASH] = value
             known += 1
         if on_left:
-            if counts.left[slot] == 0:
-                counts.first_left[slot] = np.int64(entries[index, 1])
-            counts.left[slot] += 1
+            if not counts[slot, LEFT]:
+                counts[slot, FIRST_LEFT] = entries[index, NUMBER]
+            counts[slot, LEFT] += 1
         else:
-            if counts.right[slot] == 0:
-                counts.first_right[slot] = np.int64(entries[index, 1])
-            counts.right[slot] += 1
+            if not counts[slot, RIGHT]:
+                counts[slot, FIRST_RIGHT] = entries[index, NUMBER]
+            counts[slot, RIGHT] += 1
     return known
 
 
 @entry
-def surplus(counts: Counts, more: NDArray[np.int64]) -> tuple[int, int]:
-    """Writes for each slot how many rows more there are on the left (less: negative).
-
-    Gives the pairs, and how many slots have a surplus.
-    """
-    pairs = 0
-    differing = 0
-    for slot in range(len(more)):
-        more[slot] = counts.left[slot] - counts.right[slot]
-        if counts.taken[slot]:
-            pairs += min(counts.left[slot], counts.right[slot])
-            differing += more[slot] != 0
-    return pairs, differing
+def pairs(counts: Counts) -> tuple[int, int]:
+    """The pairs of equal rows; how many hashes stand more often on one side than on the other."""
+    found = differing = 0
+    for slot in range(len(counts)):
+        left, right = counts[slot, LEFT], counts[slot, RIGHT]
+        found += min(left, right)
+        differing += left != right
+    return found, differing
 
 
 @entry
-def mark(entries: Entries, counts: Counts, more: NDArray[np.int64], on_left: bool, bits: NDArray[np.uint8]) -> None:
-    """Sets the bits of the rows without an equal: of equal rows the first ones in the file."""
-    step = 1 if on_left else -1
+def surplus(
+    entries: Entries, counts: Counts, on_left: bool, taken: NDArray[np.int64], share: int, shares: int,
+    chosen: NDArray[np.int64],
+) -> int:  # fmt: skip
+    """Writes the places of the rows without an equal, of equal rows the first ones in the file; gives how many.
+
+    `taken`, zero at first, is how many of each slot were written, for one call after the other.
+    """
+    found = 0
     for index in range(len(entries)):
-        slot = slot_of(counts, entries[index, 0])
-        if more[slot] * step > 0:
-            more[slot] -= step
-            number = entries[index, 1]
-            bits[np.int64(number >> np.uint64(3))] |= np.uint8(_ONE << (number & np.uint64(7)))
+        value = entries[index, ROW]
+        if (value >> _SHARE_SHIFT) & (shares - 1) != share:
+            continue
+        slot = slot_of(counts, value)
+        more = counts[slot, LEFT] - counts[slot, RIGHT]
+        if taken[slot] < (more if on_left else -more):
+            taken[slot] += 1
+            chosen[found] = index
+            found += 1
+    return found
 
 
 @entry
-def first_pairs(counts: Counts, found: NDArray[np.int64]) -> int:
-    """Writes the slots of hashes that are on both sides, as many as have room: those that come first on the left.
+def first_pairs(counts: Counts, before: int, found: NDArray[np.int64]) -> int:
+    """Of the hashes that are on both sides, and on the left before a row number, those that come first there.
 
-    Gives how many.
+    Writes their slots to `found`, in order; gives how many.
     """
-    limit = len(found)
     held = 0
-    for slot in range(len(counts.hashes)):
-        if not counts.taken[slot] or not counts.left[slot] or not counts.right[slot]:
+    for slot in range(len(counts)):
+        number = counts[slot, FIRST_LEFT]
+        if not counts[slot, LEFT] or not counts[slot, RIGHT] or number >= before:
             continue
-        number = counts.first_left[slot]
-        if held == limit and (not limit or number > counts.first_left[found[held - 1]]):
+        place = held if held < len(found) else held - 1
+        if held == len(found) and (not held or counts[found[place], FIRST_LEFT] < number):
             continue
-        place = held if held < limit else held - 1
-        while place > 0 and counts.first_left[found[place - 1]] > number:
+        while place > 0 and counts[found[place - 1], FIRST_LEFT] > number:
             found[place] = found[place - 1]
             place -= 1
         found[place] = slot
-        held = min(held + 1, limit)
+        held = min(held + 1, len(found))
     return held
 
 
 @entry
 def repeated(counts: Counts, on_left: bool, examples: NDArray[np.int64]) -> tuple[int, int, int, int]:
-    """Hashes that stand more than once on a side.
+    """Hashes that stand more than once on a side: how many; on how many rows; the most rows of one; how many have that.
 
-    How many; on how many rows; the most rows of one; how many hashes have that many, of which as many as have room
-    leave their first rows in `examples`.
+    Of the latter the first rows are written to `examples`, as far as it reaches.
     """
-    rows = counts.left if on_left else counts.right
-    first = counts.first_left if on_left else counts.first_right
-    hashes = total = 0
+    rows, first = (LEFT, FIRST_LEFT) if on_left else (RIGHT, FIRST_RIGHT)
+    hashes = total = equals = 0
     most = 1
-    equals = 0
-    for slot in range(len(rows)):
-        if rows[slot] < 2:
+    for slot in range(len(counts)):
+        here = counts[slot, rows]
+        if here < 2:
             continue
         hashes += 1
-        total += rows[slot]
-        if rows[slot] > most:
-            most = rows[slot]
-            equals = 0
-        if rows[slot] == most:
+        total += here
+        if here > most:
+            most, equals = here, 0
+        if here == most:
             if equals < len(examples):
-                examples[equals] = first[slot]
+                examples[equals] = counts[slot, first]
             equals += 1
     return hashes, total, most, equals
 
 
 @entry
-def look_up(counts: Counts, hashes: NDArray[np.uint64], totals: Table[np.int64]) -> None:
-    """Writes how often each hash is on the left and on the right to `totals`, of shape (n, 2)."""
-    for index in range(len(hashes)):
-        slot = slot_of(counts, hashes[index])
-        totals[index, 0] = counts.left[slot]
-        totals[index, 1] = counts.right[slot]
+def look_up(counts: Counts, entries: Entries, field: int, totals: Table[np.int64]) -> None:
+    """Writes how often a field's hash is on the left and on the right to `totals`, of shape (n, 2), if it is there."""
+    for index in range(len(entries)):
+        slot = slot_of(counts, entries[index, field])
+        if counts[slot, LEFT] or counts[slot, RIGHT]:
+            totals[index, 0] = counts[slot, LEFT]
+            totals[index, 1] = counts[slot, RIGHT]

@@ -49,6 +49,10 @@ def trailing_zeros(word: np.uint64) -> int:
     return (bits & -bits).bit_length() - 1 if bits else 64
 
 
+def fetch(address: Address) -> None:
+    """Brings what is at an address into the processor's cache, while other work goes on."""
+
+
 _LOW_BITS = np.uint64(0x0101010101010101)
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _LOWER_BITS = ~_HIGH_BITS
@@ -100,3 +104,39 @@ def are_digits(start: Address, end: Address) -> bool:
     unused = np.uint64(8 * (8 - (end - start)))
     word = (word_at(start) ^ _ZEROS) << unused  # a digit is now 0 to 9
     return not (word | (word + _TO_NINE)) & _HALVES
+
+
+@inner
+def same_words(start: Address, end: Address, other: Address) -> bool:
+    """Whether the bytes of a span, one at least, are the same elsewhere; looks at eight at a time."""
+    while end - start > 8:
+        if word_at(start) != word_at(other):
+            return False
+        start += 8
+        other += 8
+    unused = np.uint64(8 * (8 - (end - start)))
+    return not (word_at(start) ^ word_at(other)) << unused
+
+
+@inner
+def copy(start: Address, end: Address, target: Address) -> None:
+    """Eight bytes at a time, also beyond the end."""
+    while start < end:
+        put_word(target, word_at(start))
+        start += 8
+        target += 8
+
+
+@inner
+def has_any(start: Address, end: Address, one: int, two: int, three: int, four: int) -> bool:
+    """Whether one of four bytes is among those of a span, one at least."""
+    ones, twos = np.uint64(one) * _LOW_BITS, np.uint64(two) * _LOW_BITS
+    threes, fours = np.uint64(three) * _LOW_BITS, np.uint64(four) * _LOW_BITS
+    while True:
+        word = word_at(start)
+        found = _places_of(word, ones) | _places_of(word, twos) | _places_of(word, threes) | _places_of(word, fours)
+        if end - start <= 8:
+            return bool(found << np.uint64(8 * (8 - (end - start))))
+        if found:
+            return True
+        start += 8

@@ -5,6 +5,7 @@ from typing import Final
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.base import BaseContext
 from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
@@ -63,10 +64,25 @@ def _trailing_zeros(_context: object, word: types.Integer) -> tuple[Signature, o
     return types.int64(types.uint64), generate
 
 
+def _fetch(_context: object, address: types.Integer) -> tuple[Signature, object]:
+    """Brings what is at an address into the processor's cache, while other work goes on."""
+
+    def generate(context: BaseContext, builder: ir.IRBuilder, _: Signature, arguments: list[ir.Value]) -> object:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(prefetch, [pointer, number(0), number(3), number(1)])  # to read, soon again, data
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
 PRIMITIVES: Final[dict[Callable[..., object], object]] = {
     memory.byte_at: intrinsic(_byte_at),
     memory.word_at: intrinsic(_word_at),
     memory.put_byte: intrinsic(_put_byte),
     memory.put_word: intrinsic(_put_word),
+    memory.fetch: intrinsic(_fetch),
     memory.trailing_zeros: intrinsic(_trailing_zeros),
 }

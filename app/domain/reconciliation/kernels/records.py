@@ -23,13 +23,18 @@ _SIDES = 2
 
 
 class Work(NamedTuple):
-    """Room to look into one record of each side: cells' starts (0: NULL) and ends, and texts set aside."""
+    """Room to look into one record of each side: cells' starts (0: NULL) and ends, and texts set aside.
+
+    And to compare them: which cells are written differently, and how far apart numbers are.
+    """
 
     firsts: Table[np.int64]
     lasts: Table[np.int64]
     doubled: Table[np.bool_]
     texts: NDArray[np.int64]
     scratch: NDArray[np.int64]
+    unlike: NDArray[np.bool_]
+    distances: NDArray[np.float64]
 
 
 def new_work(columns: int, longest: int) -> tuple[Work, NDArray[np.uint8]]:
@@ -41,8 +46,17 @@ def new_work(columns: int, longest: int) -> tuple[Work, NDArray[np.uint8]]:
         doubled=np.zeros((_SIDES, columns), np.bool_),
         texts=np.array([address_of(room[0]), address_of(room[1])]),
         scratch=np.array([address_of(room[2]), address_of(room[3])]),
+        unlike=np.ones(columns, np.bool_),
+        distances=np.empty(columns, np.float64),
     )
     return work, room
+
+
+@inner
+def keep_cell(cell: Cell, work: Work, side: int, slot: int) -> None:
+    work.firsts[side, slot] = 0 if not cell.quoted and cell.start == cell.end else cell.start
+    work.lasts[side, slot] = cell.end
+    work.doubled[side, slot] = cell.doubled
 
 
 @inner
@@ -53,10 +67,7 @@ def split(start: Address, end: Address, layout: Layout, work: Work, side: int) -
         cell = next_cell(address, end, layout.delimiter)
         slot = layout.slots[column]
         if slot >= 0:
-            null = not cell.quoted and cell.start == cell.end
-            work.firsts[side, slot] = 0 if null else cell.start
-            work.lasts[side, slot] = cell.end
-            work.doubled[side, slot] = cell.doubled
+            keep_cell(cell, work, side, slot)
         address = cell.after + 1
 
 
@@ -110,6 +121,28 @@ def decimal_of(first: Address, last: Address) -> tuple[bool, int, int]:
 
 
 @inner
+def plain_decimal(first: Address, last: Address) -> tuple[bool, int, int]:
+    """A number as most are written, as `decimal_of` gives it.
+
+    That is: few digits, none of them a needless zero in front, and perhaps a minus and a point; False for all else.
+    """
+    negative = byte_at(first) == MINUS
+    start = first + 1 if negative else first
+    if not 0 < last - start <= _MOST_DIGITS or (byte_at(start) == ZERO and last - start > 1):
+        return False, 0, 0
+    value, point = 0, last
+    for place in range(start, last):
+        byte = byte_at(place)
+        if ZERO <= byte <= NINE:
+            value = value * 10 + byte - ZERO
+        elif byte == POINT and point == last and start < place < last - 1:
+            point = place
+        else:
+            return False, 0, 0
+    return value != 0 or not negative, (-value if negative else value), (last - point - 1 if point < last else 0)
+
+
+@inner
 def compare_cells(work: Work, slot: int, options: int, absolute: float, relative: float) -> tuple[int, float]:
     """How a cell of the left record and its counterpart are related, and how far apart two numbers are (else -1)."""
     first, last = work.firsts[0, slot], work.lasts[0, slot]
@@ -119,6 +152,12 @@ def compare_cells(work: Work, slot: int, options: int, absolute: float, relative
     as_written = first and other_first and not work.doubled[0, slot] and not work.doubled[1, slot]
     if as_written and same_bytes(first, last, other_first, other_last):
         return EQUAL, -1.0
+    if as_written:
+        known, value, scale = plain_decimal(first, last)
+        if known:
+            known, other_value, other_scale = plain_decimal(other_first, other_last)
+            if known:
+                return _compare_decimals((value, scale), (other_value, other_scale), absolute, relative)
     left, right = canonical_cell(work, 0, slot, options), canonical_cell(work, 1, slot, options)
     if left.where == UNDECIDED or right.where == UNDECIDED:
         return UNSURE, -1.0
@@ -133,12 +172,25 @@ def compare_cells(work: Work, slot: int, options: int, absolute: float, relative
 
 @inner
 def _compare_numbers(left: Span, right: Span, absolute: float, relative: float) -> tuple[int, float]:
-    """Two different numbers; their distance is the float nearest to the exact one, or it is unsure."""
+    """Two numbers by their canonical texts."""
     known, value, scale = decimal_of(left.start, left.end)
     other_known, other_value, other_scale = decimal_of(right.start, right.end)
     if not known or not other_known:
         return UNSURE, -1.0
-    largest = max(abs(value) / _TENS[scale], abs(other_value) / _TENS[other_scale])
+    return _compare_decimals((value, scale), (other_value, other_scale), absolute, relative)
+
+
+@inner
+def _compare_decimals(
+    one: tuple[int, int], other: tuple[int, int], absolute: float, relative: float
+) -> tuple[int, float]:
+    """Two numbers as integers with the digits behind their points.
+
+    Their distance is the float nearest to the exact one, or it is unsure.
+    """
+    value, scale = one
+    other_value, other_scale = other
+    tens, other_tens = _TENS[scale], _TENS[other_scale]
     while scale < other_scale:
         if abs(value) >= _EXACT_FLOAT:
             return UNSURE, -1.0
@@ -148,11 +200,16 @@ def _compare_numbers(left: Span, right: Span, absolute: float, relative: float) 
             return UNSURE, -1.0
         other_value, other_scale = other_value * 10, other_scale + 1
     between = abs(value - other_value)
+    if between == 0:
+        return EQUAL, -1.0
     if between >= _EXACT_FLOAT:
         return UNSURE, -1.0
     apart = between / _TENS[scale]
+    if absolute == 0.0 and relative == 0.0:
+        return DIFFERENT, apart
+    largest = max(abs(one[0]) / tens, abs(other[0]) / other_tens)
     allowed = max(absolute, relative * largest)
-    if allowed == 0.0 or apart > allowed * (1 + _MARGIN):
+    if apart > allowed * (1 + _MARGIN):
         return DIFFERENT, apart
     if apart < allowed * (1 - _MARGIN):
         return NEAR, apart
@@ -216,6 +273,20 @@ def cell_at(start: Address, end: Address, delimiter: int, column: int) -> Cell:
     for _ in range(column):
         cell = next_cell(cell.after + 1, end, delimiter)
     return cell
+
+
+@inner
+def plain_integer(cell: Cell) -> int:
+    """A cell's value where it is an integer of few digits and nothing else, as most keys are; else -1."""
+    if not 0 < cell.end - cell.start <= _MOST_DIGITS:
+        return -1
+    value = 0
+    for place in range(cell.start, cell.end):
+        digit = byte_at(place) - ZERO
+        if not 0 <= digit <= 9:
+            return -1
+        value = value * 10 + digit
+    return value
 
 
 @inner

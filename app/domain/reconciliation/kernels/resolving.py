@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.reconciliation.kernels.cells import next_cell
 from app.domain.reconciliation.kernels.frame import Table
 from app.domain.reconciliation.kernels.kernel import entry, inner
 from app.domain.reconciliation.kernels.marks import NULL
+from app.domain.reconciliation.kernels.memory import Address, fetch, same_words
 from app.domain.reconciliation.kernels.records import (
     DIFFERENT,
     EQUAL,
@@ -16,7 +18,9 @@ from app.domain.reconciliation.kernels.records import (
     cell_at,
     column_of,
     compare_cells,
+    keep_cell,
     order,
+    plain_integer,
     split,
     surely_behind,
 )
@@ -24,6 +28,7 @@ from app.domain.reconciliation.kernels.scanning import Layout
 from app.domain.reconciliation.kernels.texts import Span
 
 _MOST_COMPARED = 8
+_AHEAD = 8  # records are scattered in memory: they are fetched so many before their turn
 
 # What becomes of a record: it is in a pair, alone on its side, one of others that are, or for Python to look at.
 PAIRED, ALONE, REPEATED, INTRICATE = 0, 1, 2, 3
@@ -39,7 +44,7 @@ def _run_end(groups: NDArray[np.uint64], order: NDArray[np.int64], start: int) -
 
 @inner
 def _settle_one_side(
-    rows: NDArray[np.uint64], run: NDArray[np.int64], fates: NDArray[np.int8], copies: NDArray[np.int64]
+    rows: NDArray[np.uint64], run: NDArray[np.int64], fates: NDArray[np.int64], copies: NDArray[np.int64]
 ) -> None:
     """A group without a counterpart: equal records are one with copies; many different ones are for Python."""
     equal, different = True, len(run) <= _MOST_COMPARED
@@ -60,11 +65,11 @@ def _settle_one_side(
 
 
 @entry
-def join(
+def settle(
     groups: tuple[NDArray[np.uint64], NDArray[np.uint64]],
     rows: tuple[NDArray[np.uint64], NDArray[np.uint64]],
     orders: tuple[NDArray[np.int64], NDArray[np.int64]],
-    fates: tuple[NDArray[np.int8], NDArray[np.int8]],
+    fates: tuple[NDArray[np.int64], NDArray[np.int64]],
     copies: tuple[NDArray[np.int64], NDArray[np.int64]],
     pairs: Table[np.int64],
 ) -> int:
@@ -98,26 +103,74 @@ def join(
     return found
 
 
+@inner
+def fetch_record(start: Address) -> None:
+    """The lines of the cache that most records are in."""
+    fetch(start)
+    fetch(start + 64)
+
+
+@inner
+def _find_unlike(
+    start: Address,
+    end: Address,
+    other: Address,
+    other_end: Address,
+    layout: Layout,
+    work: Work,
+) -> None:
+    """As `split`, for two records of one layout; only of the cells that are not written the same."""
+    for column in range(len(layout.slots)):
+        slot = layout.slots[column]
+        cell = next_cell(start, end, layout.delimiter)
+        behind = cell.after + 1
+        if same_words(start, behind, other):
+            if slot >= 0:
+                work.unlike[slot] = False
+            other += behind - start
+            start = behind
+            continue
+        counterpart = next_cell(other, other_end, layout.delimiter)
+        if slot >= 0:
+            work.unlike[slot] = True
+            keep_cell(cell, work, 0, slot)
+            keep_cell(counterpart, work, 1, slot)
+        start, other = behind, counterpart.after + 1
+
+
 @entry
 def compare_pairs(
     pairs: Table[np.int64],
     starts: tuple[NDArray[np.int64], NDArray[np.int64]],
     ends: tuple[NDArray[np.int64], NDArray[np.int64]],
     layouts: tuple[Layout, Layout],
+    alike: bool,
     tolerance: tuple[float, float],
     work: Work,
     changed: Table[np.bool_],
-    apart: Table[np.float64],
+    greatest: NDArray[np.float64],
     outcomes: NDArray[np.int8],
 ) -> None:
-    """For each pair EQUAL (within the tolerance), DIFFERENT or UNSURE; for each of its cells whether and how far."""
+    """For each pair EQUAL (within the tolerance), DIFFERENT or UNSURE, and which cells differ.
+
+    `alike` says that both layouts are one. `greatest` is raised to how far apart two numbers of a column are.
+    """
     left_layout, right_layout = layouts
+    columns = changed.shape[1]
     for pair in range(len(pairs)):
-        left, right = pairs[pair]
-        split(starts[0][left], ends[0][left], left_layout, work, 0)
-        split(starts[1][right], ends[1][right], right_layout, work, 1)
+        if pair + _AHEAD < len(pairs):
+            fetch_record(starts[0][pairs[pair + _AHEAD, 0]])
+            fetch_record(starts[1][pairs[pair + _AHEAD, 1]])
+        left, right = pairs[pair, 0], pairs[pair, 1]
+        if alike:
+            _find_unlike(starts[0][left], ends[0][left], starts[1][right], ends[1][right], left_layout, work)
+        else:
+            split(starts[0][left], ends[0][left], left_layout, work, 0)
+            split(starts[1][right], ends[1][right], right_layout, work, 1)
         outcome = EQUAL
-        for slot in range(changed.shape[1]):
+        for slot in range(columns):
+            if alike and not work.unlike[slot]:
+                continue
             related, distance = compare_cells(work, slot, left_layout.options, tolerance[0], tolerance[1])
             if related == EQUAL:
                 continue
@@ -127,8 +180,12 @@ def compare_pairs(
             if related != NEAR:
                 outcome = DIFFERENT
                 changed[pair, slot] = True
-                apart[pair, slot] = distance
+                work.distances[slot] = distance
         outcomes[pair] = outcome
+        if outcome == DIFFERENT:
+            for slot in range(columns):
+                if changed[pair, slot]:
+                    greatest[slot] = max(greatest[slot], work.distances[slot])
 
 
 @entry
@@ -150,8 +207,10 @@ def lowest(
     limit = len(held) - 1
     count = doubtful = 0
     column = column_of(layout, places[0])
-    bound, bound_known = Span(NULL, 0, 0), False
+    bound, bound_known, bound_integer = Span(NULL, 0, 0), False, -1
     for index in range(len(starts)):
+        if index + _AHEAD < len(starts):
+            fetch(starts[index + _AHEAD])
         bound_start, bound_end = worst
         if count == limit:
             if not limit:
@@ -161,7 +220,10 @@ def lowest(
             if not bound_known:
                 cell = cell_at(bound_start, bound_end, layout.delimiter, column)
                 bound, bound_known = canonical_text(cell, layout.options, work.texts[1], work.scratch[1]), True
+                bound_integer = plain_integer(cell)
             cell = cell_at(starts[index], ends[index], layout.delimiter, column)
+            if 0 <= bound_integer < plain_integer(cell):
+                continue
             if surely_behind(canonical_text(cell, layout.options, work.texts[0], work.scratch[0]), bound):
                 continue
         bound_known = False

@@ -13,7 +13,7 @@ from app.domain.reconciliation.kernels.cells import Cell, behind_blank_line, nex
 from app.domain.reconciliation.kernels.hashing import Seeds, finish, hashes, null_hashes
 from app.domain.reconciliation.kernels.kernel import entry, inner
 from app.domain.reconciliation.kernels.marks import CARRIAGE_RETURN, IN_PLACE, NEWLINE, NULL, QUOTE, UNDECIDED
-from app.domain.reconciliation.kernels.memory import Address, are_digits, byte_at, look_along, put_word, word_at
+from app.domain.reconciliation.kernels.memory import Address, are_digits, byte_at, look_along
 from app.domain.reconciliation.kernels.texts import canonical, is_number, is_plain_text
 
 INDEXED = 64  # every so many records their place is kept
@@ -309,13 +309,3 @@ def pick(
             return done
         number += 1
     return len(numbers)
-
-
-@entry
-def gather(starts: NDArray[np.int64], ends: NDArray[np.int64], order: NDArray[np.int64], target: Address) -> None:
-    """Copies records one behind the other, in an order; eight bytes at a time, also beyond the end of the last."""
-    for index in order:
-        length = ends[index] - starts[index]
-        for offset in range(0, length, 8):
-            put_word(target + offset, word_at(starts[index] + offset))
-        target += length

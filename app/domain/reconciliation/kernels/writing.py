@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from app.domain.reconciliation.kernels.blanks import blank_at, blank_before
 from app.domain.reconciliation.kernels.frame import Table
 from app.domain.reconciliation.kernels.kernel import entry, inner
-from app.domain.reconciliation.kernels.marks import CARRIAGE_RETURN, NEWLINE, QUOTE, ZERO
-from app.domain.reconciliation.kernels.memory import Address, byte_at, put_byte
+from app.domain.reconciliation.kernels.marks import BLANK, CARRIAGE_RETURN, NEWLINE, NOT_ASCII, QUOTE, ZERO
+from app.domain.reconciliation.kernels.memory import Address, byte_at, copy, has_any, put_byte
 from app.domain.reconciliation.kernels.records import Work, split, written
 from app.domain.reconciliation.kernels.scanning import Layout
 
@@ -38,23 +38,20 @@ def _put_number(target: Address, number: int) -> Address:
 
 @inner
 def _put_span(target: Address, first: Address, last: Address) -> Address:
-    for place in range(first, last):
-        put_byte(target, byte_at(place))
-        target += 1
-    return target
+    copy(first, last, target)
+    return target + last - first
 
 
 @inner
-def _put_cell(target: Address, first: Address, last: Address) -> Address:
-    """Nothing for NULL, quoted where it is empty, has blanks at an edge, or marks of the table."""
+def _put_cell(target: Address, first: Address, last: Address, marked: bool) -> Address:
+    """Nothing for NULL; quoted where it is empty, has blanks at an edge, or marks of the table (only if `marked`)."""
     if not first:
         return target
-    quoted = first == last or blank_at(first, last) > 0 or blank_before(first, last) > 0
-    for place in range(first, last):
-        byte = byte_at(place)
-        quoted |= byte == COMMA or byte == QUOTE or byte == NEWLINE or byte == CARRIAGE_RETURN
-    if not quoted:
-        return _put_span(target, first, last)
+    if first < last and not (marked and has_any(first, last, COMMA, QUOTE, NEWLINE, CARRIAGE_RETURN)):
+        edge, other_edge = byte_at(first), byte_at(last - 1)
+        plain = BLANK < edge < NOT_ASCII and BLANK < other_edge < NOT_ASCII
+        if plain or (not blank_at(first, last) and not blank_before(first, last)):
+            return _put_span(target, first, last)
     put_byte(target, QUOTE)
     target += 1
     for place in range(first, last):
@@ -66,6 +63,13 @@ def _put_cell(target: Address, first: Address, last: Address) -> Address:
         target += 1
     put_byte(target, QUOTE)
     return target + 1
+
+
+@inner
+def _is_marked(start: Address, end: Address, delimiter: int) -> bool:
+    """Whether a cell of the record may have a mark of the table: a newline or comma that parts cells is in none."""
+    comma = QUOTE if delimiter == COMMA else COMMA
+    return has_any(start, end, comma, QUOTE, CARRIAGE_RETURN, CARRIAGE_RETURN)
 
 
 @inner
@@ -112,9 +116,12 @@ def write_lines(
     left_layout, right_layout = layouts
     for index in range(len(left_starts)):
         has_left, has_right = left_starts[index] != 0, right_starts[index] != 0
+        left_marked = right_marked = False
         if has_left:
+            left_marked = _is_marked(left_starts[index], left_ends[index], left_layout.delimiter)
             split(left_starts[index], left_ends[index], left_layout, work, 0)
         if has_right:
+            right_marked = _is_marked(right_starts[index], right_ends[index], right_layout.delimiter)
             split(right_starts[index], right_ends[index], right_layout, work, 1)
         target = _put_span(target, kind[0], kind[1])
         for place in range(3):
@@ -125,18 +132,18 @@ def write_lines(
         for slot in keys:
             put_byte(target, COMMA)
             first, last = written(work, 0 if has_left else 1, slot)
-            target = _put_cell(target + 1, first, last)
+            target = _put_cell(target + 1, first, last, left_marked if has_left else right_marked)
         for slot in values:
             put_byte(target, COMMA)
             target += 1
             if has_left:
                 first, last = written(work, 0, slot)
-                target = _put_cell(target, first, last)
+                target = _put_cell(target, first, last, left_marked)
             put_byte(target, COMMA)
             target += 1
             if has_right:
                 first, last = written(work, 1, slot)
-                target = _put_cell(target, first, last)
+                target = _put_cell(target, first, last, right_marked)
         put_byte(target, NEWLINE)
         target += 1
     return target

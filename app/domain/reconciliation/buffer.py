@@ -1,0 +1,97 @@
+"""Memory that a side is read into, with addresses for the kernels."""
+
+import mmap
+from contextlib import suppress
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.reconciliation.kernels.memory import PADDING_BYTES, address_of
+from app.domain.reconciliation.kernels.scanning import Scanned
+
+
+class Buffer:
+    """A stretch of a file, with room behind it."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.bytes = mmap.mmap(-1, size + PADDING_BYTES)  # unlike a bytearray it takes memory as it is filled
+        with suppress(OSError):  # records are looked up all over it
+            self.bytes.madvise(mmap.MADV_HUGEPAGE)
+        self._array = np.frombuffer(self.bytes, np.uint8)
+        self.start = address_of(self._array)
+        # texts without their double quotes, and canonical texts: each as long as a cell can be
+        self._aside = np.empty((2, size + PADDING_BYTES), np.uint8)
+        self.texts, self.scratch = address_of(self._aside[0]), address_of(self._aside[1])
+
+    def fill(self, stream: BinaryIO, held: int, limit: int) -> int:
+        """Reads behind what is held, up to a limit or the file's end; gives how much there is."""
+        view = memoryview(self.bytes)
+        while held < limit and (read := stream.readinto(view[held:limit])):  # type: ignore[attr-defined] # typeshed's BinaryIO lacks it
+            held += read
+        return held
+
+    def end_of_line(self, start: int, size: int, *, last: bool) -> int:
+        """Behind the last line's end; the last line of a file gets one where it has none."""
+        end = self.bytes.rfind(b"\n", start, size) + 1
+        if last and end < size:
+            self.bytes[size] = ord("\n")
+            return size + 1
+        return max(end, start)
+
+    def keep(self, start: int, end: int) -> int:
+        """Moves a stretch to the front; gives its length."""
+        self.bytes.move(0, start, end - start)
+        return end - start
+
+    def is_utf8(self, start: int, end: int) -> bool:
+        """Whether a stretch that begins and ends with a whole character is well formed."""
+        if end <= start or self._array[start:end].max() < 0x80:  # noqa: PLR2004 - ASCII
+            return True
+        try:
+            str(memoryview(self.bytes)[start:end], "utf-8")
+        except UnicodeDecodeError:
+            return False
+        return True
+
+
+class HeldRows:
+    """Where the records of a side are, held in memory with their second hashes; no longer where it is too large."""
+
+    def __init__(self, size_bytes: int | None) -> None:
+        """As large as the side is, or nothing is held."""
+        self.buffer = None if size_bytes is None else Buffer(size_bytes + 1)  # a full buffer tells that there is more
+        self._starts: list[NDArray[np.int64]] = []
+        self._lengths: list[NDArray[np.int32]] = []
+        self._checks: list[NDArray[np.uint64]] = []
+
+    @property
+    def fits(self) -> bool:
+        return self.buffer is not None
+
+    def add(self, rows: Scanned) -> None:
+        """Takes rows of the buffer."""
+        if self.fits:
+            self._starts.append(rows.starts.copy())
+            self._lengths.append((rows.ends - rows.starts).astype(np.int32))
+            self._checks.append(rows.checks.copy())
+
+    def drop(self) -> None:
+        """Holds nothing any more."""
+        self.buffer = None
+        self._starts, self._lengths, self._checks = [], [], []
+
+    def finish(self) -> None:
+        """To be called when there are no more."""
+        if self.fits:
+            self._starts, self._lengths = [np.concatenate(self._starts)], [np.concatenate(self._lengths)]
+            self._checks = [np.concatenate(self._checks)]
+
+    def find(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where these rows begin and end."""
+        starts = self._starts[0][numbers]
+        return starts, starts + self._lengths[0][numbers]
+
+    def checks(self, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
+        return self._checks[0][numbers]
