@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -48,7 +48,10 @@ class EmrAttempt:
         self._news = asyncio.Event()
         if cancelled:
             self._stop.set()
-        self._giver = StepGiver(folder=folder, place=place, stop=self._stop, say=self._say)
+        self._coming = ExitStack()
+        if record.step is None:
+            self._coming.enter_context(place.steps.coming())
+        self._giver = self._new_giver()
         self._task = asyncio.create_task(self._run())
 
     @property
@@ -108,6 +111,8 @@ class EmrAttempt:
                     code="INTERNAL",
                 )
             )
+        finally:
+            self._coming.close()
         self._news.set()
 
     def _end(self, error: EngineError) -> None:
@@ -158,8 +163,9 @@ class EmrAttempt:
     async def _one_try(self) -> StepStatus:
         """From the cluster's coming up to the end of the step; a try that is stopped before it has a step has none."""
         if self._record.step is None:
-            self._giver = StepGiver(folder=self.folder, place=self._place, stop=self._stop, say=self._say)
+            self._giver = self._new_giver()
             self._record = await self._giver.give(self._record) or self._record
+            self._coming.close()
             if self._stop.is_set() or await self.folder.is_cancelled():
                 self._stop.set()
                 await self._cancel_step(force=False)
@@ -175,6 +181,11 @@ class EmrAttempt:
             if status.has_ended:
                 return status
         raise lost(f"{cluster} {step}")
+
+    def _new_giver(self) -> StepGiver:
+        return StepGiver(
+            folder=self.folder, place=self._place, stop=self._stop, say=self._say, arrived=self._coming.close
+        )
 
     async def _cancel_step(self, *, force: bool) -> None:
         if self._record.cluster is not None and self._record.step is not None:

@@ -13,6 +13,8 @@ from app.engines.emr.step_logs import StepLogs
 from app.engines.emr.steps import Steps
 from app.settings import AwsEmrSettings
 
+_FRESH = timedelta(seconds=30)  # a cluster that has gone meanwhile refuses the steps, and is looked at again
+
 
 def emr_engine(settings: AwsEmrSettings) -> EmrEngine:
     account = AwsAccount.of(settings)
@@ -40,7 +42,7 @@ def emr_engine_over(settings: AwsEmrSettings, *, s3: AwsClients, control: AwsCli
                 switch=settings.stack_parameter,
                 interval=settings.stack_update_polling,
                 max_attempts=settings.stack_update_check_max_attempt,
-                fresh=min(settings.step_polling, timedelta(seconds=30)),
+                fresh=_FRESH,
             ),
             steps=Steps(clusters=clusters, interval=settings.step_polling),
             logs=StepLogs(clients=s3, keys_per_request=settings.s3_max_keys_per_request),

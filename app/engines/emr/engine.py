@@ -83,18 +83,19 @@ class EmrEngine:
     async def submit(self, work: Work) -> Handle:
         with engine_errors():
             uris = {udf.sha256: udf.uri or await self._upload_jar(udf) for udf in work.udfs}
+        with engine_errors(), self._place.steps.coming():
             job = await asyncio.to_thread(requests.job, work, uris, presto=self._presto)  # a long text takes seconds
             script_uri = await self._upload_script(work.type)
             folder = self._folder(f"{self._prefix}/{work.playground_id.hex}/{work.task_run_id.hex}/{work.attempt}")
             record = Record(deadline=None if work.timeout is None else time() + work.timeout.total_seconds())
             step = requests.step(work, uris, script_uri=script_uri, region=self._region)
             await folder.begin(job=job, step=step, record=record)
-        self._remember(folder, record, cancelled=False)
+            self._remember(folder, record, cancelled=False)
         return Handle(text=folder.key, durable=True)  # the step gets its ids later, and is found by this as well
 
     async def begin_comparison(self, question: Question, *, run_id: UUID, playground_id: UUID) -> Handle:
         folder = self._folder(f"{self._prefix}/{playground_id.hex}/{run_id.hex}/1")
-        with engine_errors():
+        with engine_errors(), self._place.steps.coming():
             if await folder.record() is None:
                 package_name, package_bytes = await asyncio.to_thread(package)
                 step = requests.comparison_step(

@@ -38,14 +38,24 @@ class StepGiver:
     """A try is claimed in the bucket before its step is given, so one process gives it.
 
     Where the claim is another's, its step is waited for. Where that does not come, or an answer of EMR was lost, the
-    step is looked for by its name, which is that of the try alone.
+    step is looked for by its name, which is that of the try alone. `arrived` is called when others need no longer wait
+    for the step.
     """
 
-    def __init__(self, *, folder: AttemptFolder, place: Place, stop: asyncio.Event, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        *,
+        folder: AttemptFolder,
+        place: Place,
+        stop: asyncio.Event,
+        say: Callable[[str], None],
+        arrived: Callable[[], None],
+    ) -> None:
         self._folder = folder
         self._place = place
         self._stop = stop
         self._say = say
+        self._arrived = arrived
         self._claimed = False
         self._unsure = False  # the step may be there already
         self._waiting_since: float | None = None  # for who has claimed the try
@@ -70,6 +80,7 @@ class StepGiver:
                 if not await self._may_pass(cluster, error):
                     raise
                 reason = error.message
+            self._arrived()
             pause = backoff.pause()
             if reason:
                 self._say(f"{reason} Trying again in {pause:.1f} s.")
@@ -85,7 +96,7 @@ class StepGiver:
         step = await self._place.steps.find(cluster.id, name) if self._unsure else None
         self.busy = True
         try:
-            step = step or await self._place.steps.add(cluster.id, await self._request(name, record.number))
+            step = step or await self._add(cluster, name, record.number)
             given = replace(record, cluster=cluster.id, step=step)
             await self._folder.save(given)
         finally:
@@ -102,13 +113,15 @@ class StepGiver:
         self._claimed = self._unsure = True
         return True
 
-    async def _request(self, name: str, number: int) -> dict[str, Any]:
+    async def _add(self, cluster: ClusterFacts, name: str, number: int) -> str:
         request = await self._folder.step()
-        return {
+        self._arrived()
+        step = {
             "Name": name,
             "ActionOnFailure": "CONTINUE",
             "HadoopJarStep": {**request, "Args": [*request["Args"], self._folder.uri(number)]},
         }
+        return await self._place.steps.add(cluster.id, step)
 
     async def _may_pass(self, cluster: ClusterFacts | None, error: TerminalAwsError) -> bool:
         """Whether a step that was refused may be taken later: EMR has one code for all its refusals."""

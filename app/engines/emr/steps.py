@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -16,11 +17,15 @@ from app.engines.emr.failures import engine_error, lost
 log = structlog.get_logger()
 
 _LINGER = timedelta(milliseconds=250)  # in which steps gather for one call, unless they are looked at as often
+_PATIENCE = 2.0  # seconds for those who are about to come; an attempt that is let go waits longer for its step
 _MOST_PAUSE = timedelta(minutes=5)
 
 
 class Steps:
     """Whatever is asked for about one cluster within a moment is one call to EMR.
+
+    How long the moment is in which steps are given follows from who is about to come, not from a clock alone: a machine
+    that is busy makes no more calls. And what comes while a call is under way goes with the next.
 
     All steps of a cluster are looked at together, once in `interval`; a look that EMR throttles is put off, longer
     each time.
@@ -31,10 +36,26 @@ class Steps:
         self._interval = interval
         self._linger = min(_LINGER, interval / 10).total_seconds()
         self._waiting: dict[str, list[tuple[Mapping[str, Any], asyncio.Future[str]]]] = defaultdict(list)
+        self._giving: dict[str, asyncio.Task[None]] = {}
+        self._coming = 0
+        self._all_here = asyncio.Event()
+        self._all_here.set()
         self._to_cancel: dict[tuple[str, bool], list[tuple[str, asyncio.Future[str]]]] = defaultdict(list)
         self._watched: dict[str, dict[str, asyncio.Queue[StepStatus | Exception]]] = defaultdict(dict)
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """While the context is open, a step is about to come, and those that are here wait for it a little."""
+        self._coming += 1
+        self._all_here.clear()
+        try:
+            yield
+        finally:
+            self._coming -= 1
+            if not self._coming:
+                self._all_here.set()
 
     async def add(self, cluster: str, step: Mapping[str, Any]) -> str:
         """Give the cluster a step; its id.
@@ -42,10 +63,9 @@ class Steps:
         Raises: TransientAwsError, after which the step may be there all the same (see `find`); TerminalAwsError.
         """
         future = _future()
-        waiting = self._waiting[cluster]
-        waiting.append((step, future))
-        if len(waiting) == 1:
-            self._begin(self._add_soon(cluster))
+        self._waiting[cluster].append((step, future))
+        if cluster not in self._giving or self._giving[cluster].done():
+            self._giving[cluster] = self._begin(self._add_soon(cluster))
         return await asyncio.shield(future)
 
     async def find(self, cluster: str, name: str) -> str | None:
@@ -93,10 +113,15 @@ class Steps:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _add_soon(self, cluster: str) -> None:
+        waiting = self._waiting[cluster]
         await asyncio.sleep(self._linger)
-        waiting = self._waiting.pop(cluster)
-        for start in range(0, len(waiting), STEPS_AT_ONCE):
-            await self._add(cluster, waiting[start : start + STEPS_AT_ONCE])
+        while waiting:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await self._all_here.wait()
+            batch = waiting[:STEPS_AT_ONCE]
+            del waiting[:STEPS_AT_ONCE]
+            await self._add(cluster, batch)
 
     async def _add(self, cluster: str, waiting: list[tuple[Mapping[str, Any], "asyncio.Future[str]"]]) -> None:
         try:

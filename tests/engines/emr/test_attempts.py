@@ -121,6 +121,30 @@ async def test_a_cluster_that_goes_with_its_step_is_brought_up_for_another_try(p
     assert (await driver.follow(handle))[0].state is WorkState.SUCCEEDED
 
 
+async def test_a_cluster_that_has_gone_since_it_was_looked_at_is_brought_up(planned, aws, tmp_path):
+    give = aws._add_job_flow_steps
+
+    def give_or_refuse(**arguments: object) -> object:
+        if aws.clusters[arguments["JobFlowId"]] == "WAITING":
+            return give(**arguments)
+        message = "A job flow that is shutting down, terminated, or finished may not be modified."
+        raise TerminalAwsError(message, code="ValidationException")
+
+    aws._add_job_flow_steps = give_or_refuse
+    engine = planned()
+    driver = driver_of(engine, tmp_path)
+    await engine.submit(driver.work(QUERY))
+    await until(lambda: aws.steps)
+    aws.clusters["j-1"] = "TERMINATED"
+    await engine.submit(driver.work(QUERY))
+    await until(lambda: "s-1" in aws.steps)
+    assert [arguments["JobFlowId"] for name, arguments in aws.calls if name == "add_job_flow_steps"] == [
+        "j-1",
+        "j-1",
+        "j-2",
+    ]
+
+
 async def test_a_step_that_somebody_cancels_in_emr_is_not_given_again(planned, aws, tmp_path):
     engine = planned()
     driver = driver_of(engine, tmp_path)
@@ -161,6 +185,7 @@ async def test_two_processes_that_follow_the_same_attempt_give_one_step(planned,
         pass
     assert poll.handle.text.endswith("j-2 s-0")
     assert aws.count("add_job_flow_steps") == 1
+    assert all(engine._place.steps._all_here.is_set() for engine in (first, second)), "no step is waited for any more"
 
 
 async def test_another_process_finds_the_step_of_one_that_died_before_writing_it_down(
@@ -231,13 +256,13 @@ async def test_health_tells_what_is_wrong_with_the_stack(planned, aws):
     assert "There is no stack phantom" in health.message
 
 
-async def test_fifty_attempts_cost_few_calls(planned, aws, tmp_path):
+async def test_fifty_attempts_cost_few_calls(planned, aws, tmp_path, monkeypatch):
+    monkeypatch.setattr("app.engines.emr.steps._PATIENCE", 60)  # however slowly the bucket takes their folders
     engine = planned()
     driver = driver_of(engine, tmp_path)
     await asyncio.gather(*(engine.submit(driver.work(QUERY)) for _ in range(50)))
     await until(lambda: len(aws.steps) == 50)
-    before = len(aws.calls)
-    assert before < 20  # one look at the stack and the cluster, and a call for each few steps
-    looks = aws.count("list_steps")
+    assert [name for name, _ in aws.calls] == ["list_stack_resources", "describe_cluster", "add_job_flow_steps"]
+    before, looks = len(aws.calls), aws.count("list_steps")
     await until(lambda: aws.count("list_steps") >= looks + 5)
     assert len(aws.calls) - before <= 6

@@ -1,6 +1,7 @@
 """Steps on their clusters: what many of them cost, and what becomes of throttling."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -46,6 +47,45 @@ async def test_fifty_steps_are_given_by_one_call_each_with_its_own_id(aws, steps
     ids = await given(steps, 50)
     assert [aws.steps[id_]["name"] for id_ in ids] == [f"step {number}" for number in range(50)]
     assert aws.count("add_job_flow_steps") == 1
+
+
+async def test_steps_that_come_while_a_call_is_under_way_go_with_the_next(aws, steps, monkeypatch):
+    calls, answer, call = asyncio.Queue(), asyncio.Event(), aws.call
+
+    async def slow(service: str, operation: str, **arguments: object) -> object:
+        calls.put_nowait([step["Name"] for step in arguments["Steps"]])
+        await answer.wait()
+        return await call(service, operation, **arguments)
+
+    monkeypatch.setattr(aws, "call", slow)
+    adding = [asyncio.create_task(steps.add("j-1", {"Name": "first"}))]
+    assert await calls.get() == ["first"]
+    for name in ("second", "third"):
+        adding.append(asyncio.create_task(steps.add("j-1", {"Name": name})))
+        await asyncio.sleep(INTERVAL.total_seconds())
+    answer.set()
+    assert await asyncio.gather(*adding) == ["s-0", "s-1", "s-2"]
+    assert await calls.get() == ["second", "third"]
+
+
+async def test_a_step_waits_for_those_that_are_about_to_come_and_not_for_those_that_do_not(aws, steps, monkeypatch):
+    monkeypatch.setattr("app.engines.emr.steps._PATIENCE", 60)
+    with suppress(ZeroDivisionError), steps.coming():
+        with steps.coming():
+            first = asyncio.create_task(steps.add("j-1", {"Name": "first"}))
+            await asyncio.sleep(INTERVAL.total_seconds() * 5)
+        second = asyncio.create_task(steps.add("j-1", {"Name": "second"}))
+        await asyncio.sleep(INTERVAL.total_seconds() * 5)
+        assert aws.calls == []
+        raise ZeroDivisionError
+    assert await asyncio.gather(first, second) == ["s-0", "s-1"]
+    assert aws.count("add_job_flow_steps") == 1
+
+
+async def test_a_step_does_not_wait_for_ever_for_one_that_is_about_to_come(steps, monkeypatch):
+    monkeypatch.setattr("app.engines.emr.steps._PATIENCE", 0.01)
+    with steps.coming():
+        assert await steps.add("j-1", {"Name": "alone"}) == "s-0"
 
 
 async def test_a_look_at_fifty_steps_is_one_call(aws, steps):
