@@ -29,12 +29,20 @@ _LOOK_UP_SECONDS = 0.1
 _TAIL_BYTES = 64 * 1024  # most footers fit
 
 
-def write_parquet(csv: Path, parquet: Path, *, columns: Sequence[OutputColumn], delimiter: str) -> int:
+def write_parquet(
+    csv: Path,
+    parquet: Path,
+    *,
+    columns: Sequence[OutputColumn],
+    delimiter: str,
+    look_up: Callable[[], None] = lambda: None,
+) -> int:
     """Make the file of a CSV by the house's rules, in the order of its rows and within bounded memory.
 
     Gives the number of rows.
 
     A column has the type of its engine where every cell can have it, without losing a digit; else it is text.
+    `look_up` is called again and again; an error that it raises ends the conversion.
 
     Raises: StorageError.
     """
@@ -45,17 +53,19 @@ def write_parquet(csv: Path, parquet: Path, *, columns: Sequence[OutputColumn], 
     with _duckdb() as connection:
         if typed := [place for place, kind in enumerate(kinds) if kind != TEXT]:
             checks = ", ".join(f"bool_and({castable(cells[place], kinds[place])[0]})" for place in typed)
-            fitting = connection.execute(f"SELECT {checks} FROM {source}").fetchone() or ()
+            fitting = _execute(connection, f"SELECT {checks} FROM {source}", look_up).fetchone() or ()
             for place, fits in zip(typed, fitting, strict=True):
                 kinds[place] = TEXT if fits is False else kinds[place]  # NULL: there are no rows
         selected = ", ".join(
             f"{castable(cell, kind)[1]} AS {quoted(name)}"
             for cell, kind, name in zip(cells, kinds, unique_names(labels), strict=True)
         )
-        written = connection.execute(
+        written = _execute(
+            connection,
             f"""COPY (SELECT {selected} FROM {source}) TO {literal(parquet)} (
                 FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS_OF_A_GROUP}, USE_TMP_FILE false,
-                KV_METADATA {{{_LABELS}: {literal(json.dumps(labels))}}})"""
+                KV_METADATA {{{_LABELS}: {literal(json.dumps(labels))}}})""",
+            look_up,
         ).fetchone()
         return int(written[0]) if written else 0
 
@@ -130,7 +140,9 @@ def copy_start(read: Callable[[int, int], bytes], size_bytes: int, path: Path, *
             file.write(read(len(MAGIC), end))
 
 
-def _execute(connection: duckdb.DuckDBPyConnection, statement: str, look_up: Callable[[], None]) -> None:
+def _execute(
+    connection: duckdb.DuckDBPyConnection, statement: str, look_up: Callable[[], None]
+) -> duckdb.DuckDBPyConnection:
     """Run a statement that takes long in a thread, and interrupt it where `look_up` raises."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="duckdb") as thread:
         running = thread.submit(connection.execute, statement)
@@ -141,7 +153,7 @@ def _execute(connection: duckdb.DuckDBPyConnection, statement: str, look_up: Cal
             while not wait([running], timeout=_LOOK_UP_SECONDS).done:
                 connection.interrupt()  # again: one that comes before the statement has begun is lost
             raise
-        running.result()
+        return running.result()
 
 
 def _end_of_groups(parquet: Path, rows: int) -> int:

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, Protocol
 
 from app.domain.csv_format import RecordCounter, check_delimiter, encode_rows
@@ -149,9 +151,7 @@ class ParquetSink(Sink):
                 await asyncio.to_thread(path.touch)
             return self._facts(self._location, OutputFormat.CSV, (), row_count=row_count, size_bytes=0)
         async with self._stage(self._parquet_location) as path:
-            written = await asyncio.to_thread(
-                write_parquet, self._spool.path, path, columns=columns, delimiter=self.delimiter
-            )
+            written = await self._convert(path, columns)
             if written != row_count:
                 raise StorageError(
                     f"Of {row_count} rows {written} became Parquet: the engine's CSV is not well formed.",
@@ -161,3 +161,23 @@ class ParquetSink(Sink):
         return self._facts(
             self._parquet_location, OutputFormat.PARQUET, columns, row_count=row_count, size_bytes=size_bytes
         )
+
+    async def _convert(self, path: Path, columns: tuple[OutputColumn, ...]) -> int:
+        """The number of rows; who is cancelled waits until the conversion has heard of it.
+
+        Both files go then, and the next that are opened take over their descriptors: their paths lead to these.
+        """
+        left = Event()
+
+        def look_up() -> None:
+            if left.is_set():
+                raise RuntimeError("the sink has been left")
+
+        work = partial(write_parquet, columns=columns, delimiter=self.delimiter, look_up=look_up)
+        converting = asyncio.ensure_future(asyncio.to_thread(work, self._spool.path, path))
+        try:
+            return await asyncio.shield(converting)
+        except asyncio.CancelledError:
+            left.set()
+            await asyncio.gather(converting, return_exceptions=True)
+            raise

@@ -1,17 +1,22 @@
 """Parquet made of CSV: types that fit, values that stay what they were, labels that are kept."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 
 import duckdb
 import pytest
 
 from app.domain.csv_format import encode_rows
-from app.domain.outputs import OutputColumn
+from app.domain.outputs import OutputColumn, OutputFormat
 from app.outputs import parquet as parquet_module
 from app.outputs.base import StorageError
 from app.outputs.csv_reader import read_records
+from app.outputs.local import LocalOutputStore
 from app.outputs.parquet import first_rows, write_csv, write_parquet
 from app.outputs.parquet_types import parquet_type
+from tests.outputs.stored_files import COLUMNS, files, new_sink
 
 
 def made(folder: Path, columns: list[tuple[str, str]], rows: list[list], *, delimiter: str = ",") -> Path:
@@ -101,7 +106,7 @@ def test_offsets_become_the_instant_in_utc(tmp_path):
 
 
 def test_awkward_texts_stay_what_they_are(tmp_path):
-    texts = ["", None, " a ", 'q"', "'", "a\nb", "\r\n", "a,b", "é😀", "\\N", "nul\0byte", "x" * 3_000_000, "#", "NULL"]
+    texts = ["", None, " a ", 'q"', "'", "a\nb", "\r\n", "a,b", "é😀", "\\N", "nul\0byte", "x" * 300_000, "#", "NULL"]
     rows = [[text, text] for text in texts]
     for delimiter in ",;\t|":
         parquet = made(tmp_path, [("a", "VARCHAR"), ("b", "TEXT")], rows, delimiter=delimiter)
@@ -134,6 +139,47 @@ def test_what_cannot_be_converted_is_told(tmp_path):
     csv.write_bytes(b"a\n1,2\n")
     with pytest.raises(StorageError, match="converted"):
         write_parquet(csv, tmp_path / "x", columns=[OutputColumn(name="a", type="INT")], delimiter=",")
+
+
+def test_an_error_of_who_looks_up_ends_a_conversion(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_module, "_LOOK_UP_SECONDS", 0)
+    csv = tmp_path / "made.csv"
+    csv.write_bytes(b"a\n" + b"1\n" * 300_000)
+
+    def leave() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_parquet(csv, tmp_path / "x", columns=[OutputColumn(name="a", type="INT")], delimiter=",", look_up=leave)
+
+
+async def test_the_files_of_a_conversion_are_there_until_it_ends_for_a_task_that_was_cancelled_too(
+    tmp_path, monkeypatch
+):
+    begun, there = asyncio.Event(), []
+    loop = asyncio.get_running_loop()
+
+    def endless(csv: Path, parquet: Path, *, look_up: Callable[[], None], **_options: object) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        try:
+            while True:
+                look_up()
+                sleep(0.01)
+        finally:
+            there.append((csv.read_bytes(), parquet.exists()))
+
+    async def fill() -> None:
+        async with new_sink(LocalOutputStore(root=tmp_path), format=OutputFormat.PARQUET) as sink:
+            await sink.write_csv(b"id\n1\n", COLUMNS[:1], row_count=1)
+
+    monkeypatch.setattr("app.outputs.sink.write_parquet", endless)
+    task = asyncio.create_task(fill())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert there == [(b"id\n1\n", True)]
+    assert files(tmp_path) == []
 
 
 def test_a_file_larger_than_the_memory_is_converted(tmp_path, monkeypatch):
