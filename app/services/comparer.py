@@ -60,7 +60,7 @@ async def compare_apart(request: ComparisonRequest, *, stop: asyncio.Event, repo
         if stop.is_set():
             return {"cancelled": True}
         if process.returncode == -signal.SIGABRT and request.memory_limit_bytes is not None:
-            # What is written in C++ (the compiler of the kernels) knows no MemoryError.
+            # What is written in C++ (LLVM, which loads the kernels) knows no MemoryError.
             return {"error": {"code": OUT_OF_MEMORY, "message": TOO_LITTLE_MEMORY}}
         raise UnavailableError(_without_a_word(process.returncode))
     return news

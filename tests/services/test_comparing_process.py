@@ -11,6 +11,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from app.domain.reconciliation.kernels.cache import VARIABLE
 from app.domain.status import ReconciliationStatus
@@ -263,6 +264,22 @@ async def test_hours_of_progress_are_told_by_no_more_events_than_minutes(monkeyp
     assert await comparer._listen(news, report) == {"result": {}}
     assert told == sorted(told)
     assert 200 <= len(told) <= 1 / comparer.REPORT_STEP + 1
+
+
+async def test_it_is_told_once_that_native_code_is_compiled_first():
+    news = asyncio.StreamReader()
+    for piece in (b'{"compiling": 0.0}', b'{"compiling": 1.0}', b'{"progress": 0.5}', b'{"result": {}}'):
+        news.feed_data(piece + b"\n")
+    news.feed_eof()
+    told: list[float] = []
+
+    async def report(share: float) -> None:
+        told.append(share)
+
+    with capture_logs() as logs:
+        assert await comparer._listen(news, report) == {"result": {}}
+    assert [entry["event"] for entry in logs] == ["comparison.compiling"]
+    assert told == [0.5]
 
 
 def test_compiled_kernels_are_kept_where_they_may_be_written(tmp_path, monkeypatch):

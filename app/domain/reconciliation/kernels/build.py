@@ -25,9 +25,10 @@ def build(path: Path) -> None:
             return
         from app.domain.reconciliation.kernels.compiler import object_code  # noqa: PLC0415 - Numba takes its time
 
+        code = object_code()
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             try:
-                file.write(object_code())
+                file.write(code)
                 file.flush()
                 os.fsync(file.fileno())
             except BaseException:

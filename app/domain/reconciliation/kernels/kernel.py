@@ -60,7 +60,7 @@ def entry(function: Callable[P, R]) -> Entry[P, R]:
 
 
 def inner(function: F) -> F:
-    """Marks a kernel that other kernels call; its annotations are as those of an entry."""
+    """Marks a kernel that other kernels call, by its bare name; its annotations are as those of an entry."""
     vars(function)[_MARK] = True
     return function
 
