@@ -90,7 +90,7 @@ class Frame(Generic[R]):
         self._packing = struct.Struct("=" + "".join(part.codes() for part in self.parts))
         self._unpacking = struct.Struct("@" + "".join(_result_codes(self.returned)))
         self.result_place = self._packing.size // 8
-        self._block = ctypes.c_int64 * (self.result_place + self._unpacking.size // 8 + 1)  # nothing is a number, too
+        self._block = ctypes.c_int64 * (self.result_place + self._unpacking.size // 8 + 1)  # a pointer comes back for nothing
 
     def packed(self, arguments: Sequence[Any]) -> ctypes.Array[ctypes.c_int64]:
         """A block that holds the arguments, as long as these live; it has room for the result."""
