@@ -90,7 +90,8 @@ class Frame(Generic[R]):
         self._packing = struct.Struct("=" + "".join(part.codes() for part in self.parts))
         self._unpacking = struct.Struct("@" + "".join(_result_codes(self.returned)))
         self.result_place = self._packing.size // 8
-        self._block = ctypes.c_int64 * (self.result_place + self._unpacking.size // 8 + 1)  # a pointer comes back for nothing
+        result_numbers = self._unpacking.size // 8 + 1  # for nothing, a pointer comes back
+        self._block = ctypes.c_int64 * (self.result_place + result_numbers)
 
     def packed(self, arguments: Sequence[Any]) -> ctypes.Array[ctypes.c_int64]:
         """A block that holds the arguments, as long as these live; it has room for the result."""
