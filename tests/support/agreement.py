@@ -90,8 +90,7 @@ def answer(trial: Trial, method: ReconciliationMethod, *, verify: bool = True, t
                 _side(trial.right, trial.reading, Path(folder) / "right.csv", "Right"),
                 trial.mapping,
                 replace(options, method=method, verify=verify),
-                # in one way the records are held in memory, in the other they are read again
-                thresholds=replace(trial.thresholds, held_bytes=_HELD_BYTES if to_file else 0),
+                thresholds=_thresholds(trial, held=to_file),
                 spill_dir=spill,
                 differences=table if to_file else lambda row: rows.update([row]),
                 sample_limit=trial.sample_limit,
@@ -132,6 +131,12 @@ def _no_answer(error: Exception) -> Answer:
         return Answer(said={"refused": f"{type(error).__name__} {error.code}: {error.message}"})
     place = traceback.extract_tb(error.__traceback__)[-1]
     return Answer(said={"crashed": f"{error!r} in {place.filename}:{place.lineno}"})
+
+
+def _thresholds(trial: Trial, *, held: bool) -> Thresholds:
+    """The records are held in memory, or read again; in every other trial they go to disk at the first reading."""
+    gathered = len(trial.left.content) % 2
+    return replace(trial.thresholds, held_bytes=_HELD_BYTES if held else 0, gathered_share=0.0 if gathered else 1.0)
 
 
 def lines_of(text: bytes) -> Counter[tuple[str | None, ...]]:

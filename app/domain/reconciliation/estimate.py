@@ -41,7 +41,7 @@ class _Filters:
     def fill(self) -> None:
         filters = {ROW: self.rows, GROUP: self.groups} if self._side.source.keys else {ROW: self.rows}
         for partition in range(1 << self._side.partition_bits):
-            for entries in self._side.entries.pieces(partition):
+            for entries in self._side.pieces(partition):
                 for field, bloom in filters.items():
                     bloom.update(np.ascontiguousarray(entries[:, field]).data)  # half the cost of a list
 
@@ -67,7 +67,7 @@ class _Sifted:
         self._side.leave(partition, missing)
         with self._lock:
             self.missing += len(missing)
-            self.common += self._side.entries.size(partition) - len(absent)
+            self.common += self._side.size(partition) - len(absent)
 
 
 class Estimation:
@@ -124,7 +124,7 @@ class Estimation:
         for place, (side, kind) in enumerate(((left, DifferenceKind.LEFT_ONLY), (right, DifferenceKind.RIGHT_ONLY))):
             for partition in range(1 << side.partition_bits):
                 self._meter.check()
-                residue = side.residue.read([partition])
+                residue = side.read([partition])
                 if len(residue):
                     residue.totals[:, place] = 1
                     every = np.arange(len(residue))
@@ -155,7 +155,7 @@ class Estimation:
 def _denied(side: LargeSide, partition: int, field: int, bloom: Bloom) -> Entries:
     """The rows whose hash a filter does not know."""
     denied = [no_entries()]
-    for entries in side.entries.pieces(partition):
+    for entries in side.pieces(partition):
         known = np.fromiter((value in bloom for value in entries[:, field].tolist()), np.bool_, len(entries))
         denied.append(entries[~known])
     return np.concatenate(denied)

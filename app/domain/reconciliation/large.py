@@ -26,6 +26,7 @@ from pathlib import Path
 
 from app.domain.errors import UnavailableError
 from app.domain.reconciliation.crew import Crew
+from app.domain.reconciliation.gathered_side import GatheredSide
 from app.domain.reconciliation.kernels.hashing import Seeds, new_seeds
 from app.domain.reconciliation.large_side import LargeSide, partition_bits_for
 from app.domain.reconciliation.left_over import LeftOver, Regrouped
@@ -33,6 +34,7 @@ from app.domain.reconciliation.matching import Matching
 from app.domain.reconciliation.options import Thresholds
 from app.domain.reconciliation.pairing import Pairing
 from app.domain.reconciliation.progress import MATCH_WEIGHT, PICK_WEIGHT, RESOLVE_WEIGHT, Meter
+from app.domain.reconciliation.prospect import prospect
 from app.domain.reconciliation.resolving import Resolver
 from app.domain.reconciliation.rows import RowSource
 from app.domain.reconciliation.tally import Tally
@@ -40,6 +42,8 @@ from app.domain.reconciliation.totals import Totals
 
 _MANY = 0.25  # of a side's rows
 _ATTEMPTS = 3
+_MOST_GATHERED_ROWS = 1 << 18  # of a partition
+_COLLISION = "The hashes of different rows agreed again and again: start the comparison once more."
 
 
 class LargeComparison:
@@ -70,13 +74,21 @@ class LargeComparison:
     def run(self) -> None:
         """Raises: MalformedError, UnavailableError, ComparisonCancelledError."""
         by_line = self._lines_are_alike()
-        for _ in range(_ATTEMPTS):
+        gather = False
+        for attempt in range(_ATTEMPTS):
+            seeds = new_seeds(len(self._sources[0].places))
             with ExitStack() as stack:
                 crew = stack.enter_context(Crew(self._meter))
-                if self._attempt(new_seeds(len(self._sources[0].places)), stack, crew, by_line=by_line):
+                if by_line and not self._may_hold and not attempt:
+                    by_line, gather = self._prospect(seeds, crew)
+                if gather:
+                    done = self._gather(seeds, stack, crew)
+                else:
+                    done = self._attempt(seeds, stack, crew, by_line=by_line)
+                if done:
                     return
-                by_line = False
-        raise UnavailableError("The hashes of different rows agreed again and again: start the comparison once more.")
+                by_line = gather = False
+        raise UnavailableError(_COLLISION)
 
     def _lines_are_alike(self) -> bool:
         """Whether equal rows may well be written the same: then lines tell most of them, and cells need no look."""
@@ -124,8 +136,55 @@ class LargeComparison:
         self._resolve(left, right, matching, crew, stack)
         return True
 
-    def _resolve(self, left: LargeSide, right: LargeSide, matching: Matching, crew: Crew, stack: ExitStack) -> None:
-        resolver = Resolver(
+    def _prospect(self, seeds: Seeds, crew: Crew) -> tuple[bool, bool]:
+        found = prospect(self._sources, seeds=seeds, thresholds=self._thresholds, meter=self._meter, crew=crew)
+        self._meter.expect(self._size_bytes * (1 + RESOLVE_WEIGHT if found.gather else 1 + MATCH_WEIGHT))
+        return found.by_line, found.gather
+
+    def _gather(self, seeds: Seeds, stack: ExitStack, crew: Crew) -> bool:
+        """Reads each file once; False where so many rows share a key that they would not fit in memory."""
+        left, right = (
+            GatheredSide(
+                source=source,
+                seeds=seeds,
+                thresholds=self._thresholds,
+                meter=self._meter,
+                folder=self._spill_folder,
+                partition_bits=self._partition_bits,
+                stack=stack,
+            )
+            for source in self._sources
+        )
+        crew.both(left.scan, right.scan)
+        if max(left.residue.largest(), right.residue.largest()) > _MOST_GATHERED_ROWS:
+            self._meter.expect(self._size_bytes * (1 + MATCH_WEIGHT))
+            return False
+        self._tally.left_rows, self._tally.right_rows = left.extent.rows, right.extent.rows
+        matching = Matching(left=left, right=right, sample_limit=self._sample_limit, meter=self._meter)
+        totals = Totals(left=left, right=right, matching=matching, tally=self._tally)
+        left_over = LeftOver(left=left, right=right, matching=matching, totals=totals)
+        resolver = self._resolver(left, right)
+
+        def compare(partition: int) -> None:
+            left.bring(partition)
+            right.bring(partition)
+            matching.match(partition)
+            if partition in matching.repeating:
+                left.hash_cells(partition)
+                right.hash_cells(partition)
+                matching.count_rows(partition)
+            if left.common_check_of(partition) != right.common_check_of(partition):
+                raise UnavailableError(_COLLISION)
+            resolver.resolve(left_over.of([partition]))
+            left.forget(partition)
+            right.forget(partition)
+
+        crew.each(compare, 1 << self._partition_bits, weight=self._size_bytes * RESOLVE_WEIGHT)
+        totals.report()
+        return True
+
+    def _resolver(self, left: LargeSide, right: LargeSide) -> Resolver:
+        return Resolver(
             sources=self._sources,
             layouts=(left.layout, right.layout),
             tally=self._tally,
@@ -133,6 +192,9 @@ class LargeComparison:
             options=left.source.options,
             meter=self._meter,
         )
+
+    def _resolve(self, left: LargeSide, right: LargeSide, matching: Matching, crew: Crew, stack: ExitStack) -> None:
+        resolver = self._resolver(left, right)
         totals = Totals(left=left, right=right, matching=matching, tally=self._tally)
         left_over = LeftOver(left=left, right=right, matching=matching, totals=totals)
         weight = (left.left_over_bytes() + right.left_over_bytes()) * RESOLVE_WEIGHT

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class LargeSide:
         self.layout = layout_of(source, seeds, by_line=by_line)
         self.scanner = SideScanner(source=source, layout=self.layout, thresholds=thresholds, meter=meter)
         rows = source.side.size_bytes // _USUAL_ROW_BYTES
-        self.entries = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits, rows=rows))
+        self._entries = stack.enter_context(EntrySpill(folder=folder, partition_bits=partition_bits, rows=rows))
         self.residue = stack.enter_context(
             ResidueSpill(folder=folder, partition_bits=partition_bits, by_row=source.grouped_by_text)
         )
@@ -60,7 +60,18 @@ class LargeSide:
         self._lock = threading.Lock()
 
     def scan(self) -> None:
-        self.extent = self.scanner.read(lambda found: self.entries.add(found.groups, found.rows), self._held)
+        self.extent = self.scanner.read(self._take, self._held)
+
+    def pieces(self, partition: int) -> Iterator[Entries]:
+        """The entries of a partition, some at a time; several threads may read."""
+        return self._entries.pieces(partition)
+
+    def all_entries(self, partition: int) -> Entries:
+        return self._entries.read(partition)
+
+    def size(self, partition: int) -> int:
+        """The entries of a partition."""
+        return self._entries.size(partition)
 
     def is_held(self) -> bool:
         """Whether all records are in memory."""
@@ -98,12 +109,12 @@ class LargeSide:
             by_line = self.layout.by_line
             for picked, scanned in self.scanner.pick(numbers, self.extent.index, by_line=by_line, weight=weight):
                 self._left_over_check += int(scanned.checks.sum(dtype=np.uint64))
-                self.residue.add(residue_at(picked, scanned))
+                self.residue.add(residue_at(picked, scanned), np.zeros(len(picked), np.int64))
 
     def read(self, partitions: Sequence[int]) -> Residue:
         """What is left over of some partitions; several threads may read."""
         if not self.is_held():
-            return self.residue.read(partitions)
+            return self.residue.read(partitions)[0]
         entries = np.concatenate([no_entries(), *(self._left_over.pop(partition) for partition in partitions)])
         starts, ends = self._held.find(entries[:, NUMBER])
         totals = np.zeros((len(entries), 2), np.int64)
@@ -138,6 +149,9 @@ class LargeSide:
             np.searchsorted(ascending, numbers)
         ]
         return hashes
+
+    def _take(self, scanned: Scanned) -> None:
+        self._entries.add(scanned.groups, scanned.rows)
 
 
 def partition_bits_for(left: Side, right: Side, thresholds: Thresholds) -> int:

@@ -1,11 +1,13 @@
 """What is left over of both sides, in shares: a share has some partitions, and so whole groups."""
 
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.domain.reconciliation.large_side import LargeSide
 from app.domain.reconciliation.matching import Matching
@@ -13,6 +15,7 @@ from app.domain.reconciliation.residue import Remainder, Residue, ResidueSpill
 from app.domain.reconciliation.totals import Totals
 
 _ROWS_AT_ONCE = 1 << 15  # of a side, about
+_HALF = 32  # bits of a note: totals of both sides are in it
 _SHARES_OF_REPEATED = 4  # at least, where keys that stand more than once are counted
 
 
@@ -30,8 +33,11 @@ class LeftOver:
         self.shares = min(max(self.shares, 1), self._partitions)
 
     def read(self, share: int) -> Remainder:
-        """The records, with their totals; where groups do not repeat these are told by the pairs that rows make."""
-        partitions = self.partitions(share)
+        """The records, with their totals."""
+        return self.of(self.partitions(share))
+
+    def of(self, partitions: Sequence[int]) -> Remainder:
+        """What is left over of some partitions; where groups do not repeat the pairs that rows make tell the totals."""
         left, right = (side.read(partitions) for side in self._sides)
         looked_up = self._totals.look_up(partitions, left, right)
         return Remainder(left=left, right=right, unique=self._keyed and not looked_up)
@@ -52,12 +58,13 @@ class Regrouped(AbstractContextManager["Regrouped"]):
         """To be called for each share before one is read."""
         remainder = self._left_over.read(share)
         with self._lock:
-            self._spills[0].add(remainder.left)
-            self._spills[1].add(remainder.right)
+            for spill, residue in zip(self._spills, (remainder.left, remainder.right), strict=True):
+                spill.add(residue, residue.totals[:, 0] << _HALF | residue.totals[:, 1])
 
     def read(self, share: int) -> Remainder:
         """The records, with their totals."""
-        left, right = (_in_order(spill.read(self._left_over.partitions(share))) for spill in self._spills)
+        partitions = self._left_over.partitions(share)
+        left, right = (_with_totals(*spill.read(partitions)) for spill in self._spills)
         return Remainder(left=left, right=right, unique=False)
 
     def __exit__(
@@ -67,13 +74,7 @@ class Regrouped(AbstractContextManager["Regrouped"]):
             spill.__exit__(kind, error, traceback)
 
 
-def _in_order(residue: Residue) -> Residue:
-    """By row number: regrouped shares came as they were done."""
-    order = np.argsort(residue.numbers)
-    return Residue(
-        entries=residue.entries[order],
-        totals=residue.totals[order],
-        starts=residue.starts[order],
-        ends=residue.ends[order],
-        held_by=residue.held_by,
-    )
+def _with_totals(residue: Residue, notes: NDArray[np.int64]) -> Residue:
+    """By row number, for regrouped shares came as they were done."""
+    residue.totals[:, 0], residue.totals[:, 1] = notes >> _HALF, notes & ((1 << _HALF) - 1)
+    return residue.part(np.argsort(residue.numbers))

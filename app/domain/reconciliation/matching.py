@@ -88,7 +88,7 @@ class Matching:
             self.repeating.add(partition)
             if self._left.layout.by_line:
                 return  # begun again by cells
-        self._count(partition)
+        self.count_rows(partition)
 
     def written_otherwise(self) -> bool:
         """Whether most lines that differ are other writings of equal rows, by a sample of rows of the same key."""
@@ -96,7 +96,7 @@ class Matching:
             joined = join_partition(self._left, self._right, partition)
             if joined is None:
                 continue
-            unlike = _unequal(joined.left, joined.right, joined.of_left)
+            unlike = unequal_places(joined.left, joined.right, joined.of_left)
             on_both = unlike[joined.of_left[unlike] >= 0][:_SAMPLE_ROWS]
             if len(on_both):
                 left = self._left.row_hashes(joined.left[on_both, NUMBER])
@@ -109,8 +109,8 @@ class Matching:
         return self._samples
 
     def _take_joined(self, partition: int, joined: Joined) -> None:
-        left = joined.left[_unequal(joined.left, joined.right, joined.of_left)]
-        right = joined.right[_unequal(joined.right, joined.left, joined.of_right)]
+        left = joined.left[unequal_places(joined.left, joined.right, joined.of_left)]
+        right = joined.right[unequal_places(joined.right, joined.left, joined.of_right)]
         found = np.empty((self._sample_limit, 2), np.int64)
         held = first_equal(joined.left, joined.right, joined.of_left, self._last_sample(), found)
         samples = [
@@ -126,7 +126,8 @@ class Matching:
         self._take(len(joined.left) - len(left), samples)
         self._leave(partition, left, right)
 
-    def _count(self, partition: int) -> None:
+    def count_rows(self, partition: int) -> None:
+        """Leaves the surplus of each row to its side, whether or not keys repeat."""
         left, right = [no_entries()], [no_entries()]
         shares = shares_of(self._left, self._right, partition)
         for share in range(shares):
@@ -141,7 +142,7 @@ class Matching:
     def _surplus(self, partition: int, counts: Counts, share: int, shares: int, *, on_left: bool) -> list[Entries]:
         found = []
         taken = np.zeros(len(counts), np.int64)
-        for entries in (self._left if on_left else self._right).entries.pieces(partition):
+        for entries in (self._left if on_left else self._right).pieces(partition):
             chosen = np.empty(len(entries), np.int64)
             found.append(entries[chosen[: surplus(entries, counts, on_left, taken, share, shares, chosen)]])
         return found
@@ -175,9 +176,9 @@ class Matching:
 
 def join_partition(left: LargeSide, right: LargeSide, partition: int) -> Joined | None:
     """None where a group repeats on a side, or may well do so for there are so many entries."""
-    if left.entries.size(partition) + right.entries.size(partition) > _MOST_AT_ONCE:
+    if left.size(partition) + right.size(partition) > _MOST_AT_ONCE:
         return None
-    return joined(left.entries.read(partition), right.entries.read(partition))
+    return joined(left.all_entries(partition), right.all_entries(partition))
 
 
 def joined(left: Entries, right: Entries) -> Joined | None:
@@ -191,7 +192,7 @@ def joined(left: Entries, right: Entries) -> Joined | None:
 
 def shares_of(left: LargeSide, right: LargeSide, partition: int) -> int:
     """In how many shares the hashes of a partition are counted, so that a table has its bounds: a power of two."""
-    largest = max(left.entries.size(partition), right.entries.size(partition))
+    largest = max(left.size(partition), right.size(partition))
     return 1 << (largest // _MOST_AT_ONCE).bit_length()
 
 
@@ -199,12 +200,12 @@ def counted(
     left: LargeSide, right: LargeSide, partition: int, field: int, *, share: int = 0, shares: int = 1
 ) -> Counts:
     """How often each hash of a share of a partition is on each side."""
-    slots = min(_slots_for(left.entries.size(partition) + right.entries.size(partition)), _FIRST_SLOTS)
+    slots = min(_slots_for(left.size(partition) + right.size(partition)), _FIRST_SLOTS)
     while True:
         counts = np.zeros((slots, COUNTED), np.int64)
         known = 0
         for side, on_left in ((left, True), (right, False)):
-            for entries in side.entries.pieces(partition):
+            for entries in side.pieces(partition):
                 known = -1 if known < 0 else count(entries, field, counts, on_left, known, share, shares)
         if known >= 0:
             return counts
@@ -216,6 +217,7 @@ def _slots_for(entries: int) -> int:
     return 1 << max(2 * entries - 1, 1).bit_length()
 
 
-def _unequal(entries: Entries, other: Entries, partners: NDArray[np.int32]) -> NDArray[np.int64]:
+def unequal_places(entries: Entries, other: Entries, partners: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The places of the entries whose partner is another row, or that have none."""
     chosen = np.empty(len(entries), np.int64)
     return chosen[: unequal(entries, other, partners, chosen)]

@@ -40,6 +40,16 @@ class Residue:
     def numbers(self) -> NDArray[np.int64]:
         return self.entries[:, NUMBER]
 
+    def part(self, places: NDArray[np.int64]) -> "Residue":
+        """Some of the records."""
+        return Residue(
+            entries=self.entries[places],
+            totals=self.totals[places],
+            starts=self.starts[places],
+            ends=self.ends[places],
+            held_by=self.held_by,
+        )
+
     def longest(self) -> int:
         """Bytes of the longest record."""
         return int((self.ends - self.starts).max()) if len(self) else 0
@@ -76,15 +86,15 @@ class ResidueSpill(AbstractContextManager["ResidueSpill"]):
         self.count = 0
         self.size_bytes = 0
 
-    def add(self, added: Residue) -> None:
-        """Copies records."""
+    def add(self, added: Residue, notes: NDArray[np.int64]) -> None:
+        """Copies records, each with a note."""
         if not len(self._hands):
             self._hands = np.empty((len(self._held), self._capacity), np.uint8)
         done, full = 0, 0
         while full >= 0:
             done, full = frame(
                 added.entries,
-                added.totals,
+                notes,
                 added.starts,
                 added.ends,
                 done,
@@ -98,15 +108,15 @@ class ResidueSpill(AbstractContextManager["ResidueSpill"]):
                 self._write(full, self._hands[full, : self._held[full]])
                 self._held[full] = 0
             elif full >= 0:  # it is longer than a hand
-                self._write(full, _framed(added, done))
+                self._write(full, _framed(added, done, int(notes[done])))
                 done += 1
         partitions = added.entries[:, self._field].view(np.uint64) >> np.uint64(self._shift)
         self._counts += np.bincount(partitions.astype(np.int64), minlength=len(self._counts))
         self.count += len(added)
         self.size_bytes += int((added.ends - added.starts).sum())
 
-    def read(self, partitions: Sequence[int]) -> Residue:
-        """The records of some partitions; several threads may read."""
+    def read(self, partitions: Sequence[int]) -> tuple[Residue, NDArray[np.int64]]:
+        """The records of some partitions, and their notes; several threads may read."""
         these = np.array(partitions, np.int64)
         count = int(self._counts[these].sum())
         size_bytes = sum(sum(self._pieces[partition][1::2]) for partition in partitions)
@@ -122,13 +132,18 @@ class ResidueSpill(AbstractContextManager["ResidueSpill"]):
                 done += size
         residue = Residue(
             entries=np.empty((count, FIELDS), np.int64),
-            totals=np.empty((count, 2), np.int64),
+            totals=np.zeros((count, 2), np.int64),
             starts=np.empty(count, np.int64),
             ends=np.empty(count, np.int64),
             held_by=text,
         )
-        unframe(address_of(text), residue.entries, residue.totals, residue.starts, residue.ends)
-        return residue
+        notes = np.empty(count, np.int64)
+        unframe(address_of(text), residue.entries, notes, residue.starts, residue.ends)
+        return residue, notes
+
+    def largest(self) -> int:
+        """Rows of the partition that has most."""
+        return int(self._counts.max())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -139,11 +154,10 @@ class ResidueSpill(AbstractContextManager["ResidueSpill"]):
         self._pieces[partition].extend((self._file.append(framed), len(framed)))
 
 
-def _framed(residue: Residue, place: int) -> NDArray[np.uint8]:
+def _framed(residue: Residue, place: int, note: int) -> NDArray[np.uint8]:
     """One record as `frame` writes it."""
     record = residue.record(place)
     framed = np.zeros(HEAD_BYTES + (len(record) + 7 & ~7), np.uint8)
-    on_left, on_right = residue.totals[place].tolist()
-    framed[:HEAD_BYTES].view(np.int64)[:] = [*residue.entries[place].tolist(), on_left << 32 | on_right, len(record)]
+    framed[:HEAD_BYTES].view(np.int64)[:] = [*residue.entries[place].tolist(), note, len(record)]
     framed[HEAD_BYTES : HEAD_BYTES + len(record)] = np.frombuffer(record, np.uint8)
     return framed

@@ -1,6 +1,7 @@
 """Reading a side by its bytes: hashes of all its rows at first, later the records of the few that are asked for."""
 
 import ctypes
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from app.domain.reconciliation.kernels.scanning import (
     MALFORMED,
     Layout,
     Scanned,
+    hash_records,
     hash_texts,
     new_scanned,
     pick,
@@ -73,8 +75,8 @@ class SideScanner:
         self._step = min(max(wanted, _SMALL_BLOCK_BYTES), thresholds.block_bytes)
         self._room = new_scanned(thresholds.block_rows)
 
-    def read(self, take: Callable[[Scanned], None], held_rows: HeldRows) -> Extent:
-        """Hashes all rows, some at a time, and holds them where there is room.
+    def read(self, take: Callable[[Scanned], None], held_rows: HeldRows, *, most_bytes: int = sys.maxsize) -> Extent:
+        """Hashes all rows, or those of the first bytes, some at a time, and holds them where there is room.
 
         Raises: MalformedError; ComparisonCancelledError.
         """
@@ -95,7 +97,7 @@ class SideScanner:
                 start, ended = self._scan(buffer, (start, end), reading, take, held_rows)
                 if ended == MALFORMED or (last and start < end):
                     raise self._refusal()
-                if last:
+                if last or reading.offset + size >= most_bytes:
                     break
                 held = size
                 if not held_rows.fits or size == buffer.size:
@@ -105,6 +107,16 @@ class SideScanner:
                     buffer = self._with_room(buffer, held)
         held_rows.finish()
         return reading.extent()
+
+    def hash_cells(
+        self, starts: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Both hashes of whole records by their cells, wherever they are."""
+        scanned = new_scanned(len(starts))
+        aside = np.empty((2, int((ends - starts).max(initial=0)) + PADDING_BYTES), np.uint8)
+        hash_records(starts, ends, self._layout, scanned, address_of(aside[0]), address_of(aside[1]))
+        self._decide(scanned, len(starts))
+        return scanned.rows.view(np.int64), scanned.checks.view(np.int64)
 
     def _scan(
         self,

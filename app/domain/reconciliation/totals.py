@@ -68,7 +68,7 @@ class Totals:
         numbers = [row.left for row in self._matching.samples() if row.partition == partition]
         if not numbers:
             return
-        for entries in self._sides[0].entries.pieces(partition):
+        for entries in self._sides[0].pieces(partition):
             found = entries[np.isin(entries[:, NUMBER], numbers)]
             totals = np.zeros((len(found), 2), np.int64)
             look_up(counts, found, GROUP, totals)

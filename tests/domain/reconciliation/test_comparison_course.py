@@ -24,6 +24,7 @@ from tests.domain.reconciliation.reconciliation_oracle import pairs_of, run, sid
 
 HELD = Thresholds(partition_bytes=1 << 17)
 READ_AGAIN = replace(HELD, held_bytes=0)
+GATHERED = replace(READ_AGAIN, gathered_share=0.0)
 
 every_way = pytest.mark.parametrize(
     ("options", "thresholds"),
@@ -31,9 +32,10 @@ every_way = pytest.mark.parametrize(
         (ReconciliationOptions(method=ReconciliationMethod.EXACT), HELD),
         (ReconciliationOptions(method=ReconciliationMethod.BLOOM), HELD),
         (ReconciliationOptions(method=ReconciliationMethod.BLOOM), READ_AGAIN),
+        (ReconciliationOptions(method=ReconciliationMethod.BLOOM), GATHERED),
         (ReconciliationOptions(method=ReconciliationMethod.BLOOM, verify=False), READ_AGAIN),
     ],
-    ids=["exact", "bloom, held", "bloom", "unverified"],
+    ids=["exact", "bloom, held", "bloom", "bloom, gathered", "unverified"],
 )
 
 

@@ -14,6 +14,8 @@ from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions
 from app.domain.reconciliation.result import DifferenceKind, RowDifference
 from tests.domain.reconciliation.reconciliation_oracle import (
+    GATHERED,
+    HELD,
     NUMBERS,
     OTHERS,
     READ_AGAIN,
@@ -103,7 +105,10 @@ def test_every_method_gives_the_brute_force_answer(
         for method in ReconciliationMethod
     ]
     bloom = replace(options, method=ReconciliationMethod.BLOOM)
-    answers.append(run(left, right, mapping, bloom, spill_dir=tmp_path, sample_limit=limit, thresholds=READ_AGAIN))
+    answers += [
+        run(left, right, mapping, bloom, spill_dir=tmp_path, sample_limit=limit, thresholds=thresholds)
+        for thresholds in (READ_AGAIN, GATHERED)
+    ]
     answers.append(run_as_job(left, right, mapping, options, sample_limit=limit))
     for result, found in answers:
         counts = {
@@ -125,8 +130,10 @@ def test_every_method_gives_the_brute_force_answer(
             assert stated.keys() == wanted.keys()
             for name, (count, furthest) in wanted.items():
                 assert stated[name] == (count, None if furthest is None else pytest.approx(furthest))
-    exact, held, read_again, job = (replace(result, method=ReconciliationMethod.EXACT) for result, _ in answers)
-    assert exact == held == read_again == job, "the methods must agree in samples and warnings too"
+    exact, held, read_again, gathered, job = (
+        replace(result, method=ReconciliationMethod.EXACT) for result, _ in answers
+    )
+    assert exact == held == read_again == gathered == job, "the methods must agree in samples and warnings too"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -142,7 +149,9 @@ def test_the_order_of_the_files_changes_no_count_and_no_difference(
     answers = []
     for first, second in ((lefts, rights), (data.draw(st.permutations(lefts)), data.draw(st.permutations(rights)))):
         sides = [side_of(csv_of(names, rows), name="A side") for rows in (first, second)]
-        result, found = run(*sides, mapping, options, spill_dir=tmp_path, sample_limit=sample_limit)
+        way = replace(options, method=data.draw(st.sampled_from(ReconciliationMethod)))
+        thresholds = data.draw(st.sampled_from([HELD, READ_AGAIN, GATHERED]))
+        result, found = run(*sides, mapping, way, spill_dir=tmp_path, sample_limit=sample_limit, thresholds=thresholds)
         samples = {
             kind: [seen_as_values([row], options) for row in result.samples[kind]]
             for kind in DifferenceKind

@@ -3,18 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.reconciliation.kernels.frame import Table
 from app.domain.reconciliation.kernels.kernel import entry
 from app.domain.reconciliation.kernels.matching import FIELDS, GROUP, NUMBER, ROW, Entries
 from app.domain.reconciliation.kernels.memory import Address, copy, put_word, word_at
 
-HEAD_BYTES = 8 * (FIELDS + 2)  # an entry, its totals as two halves of a word, and the record's length
-_LOW = np.int64(0xFFFFFFFF)
+HEAD_BYTES = 8 * (FIELDS + 2)  # an entry, a note, and the record's length
 
 
 @entry
 def frame(
-    entries: Entries, totals: Table[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64], first: int,
+    entries: Entries, notes: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64], first: int,
     field: int, shift: int, hands: Address, capacity: int, held: NDArray[np.int64],
 ) -> tuple[int, int]:  # fmt: skip
     """Deals records from `first` on to hands of so many bytes by the highest bits of a field of their entries.
@@ -31,7 +29,7 @@ def frame(
         put_word(target, np.uint64(entries[index, GROUP]))
         put_word(target + 8, np.uint64(entries[index, ROW]))
         put_word(target + 16, np.uint64(entries[index, NUMBER]))
-        put_word(target + 24, np.uint64(totals[index, 0] << 32 | totals[index, 1]))
+        put_word(target + 24, np.uint64(notes[index]))
         put_word(target + 32, np.uint64(length))
         copy(starts[index], ends[index], target + HEAD_BYTES)
         held[partition] += size
@@ -40,15 +38,14 @@ def frame(
 
 @entry
 def unframe(
-    start: Address, entries: Entries, totals: Table[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]
+    start: Address, entries: Entries, notes: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> None:
     """Finds the records that were framed, one behind the other."""
     for index in range(len(entries)):
         entries[index, GROUP] = np.int64(word_at(start))
         entries[index, ROW] = np.int64(word_at(start + 8))
         entries[index, NUMBER] = np.int64(word_at(start + 16))
-        both = np.int64(word_at(start + 24))
-        totals[index, 0], totals[index, 1] = both >> 32, both & _LOW
+        notes[index] = np.int64(word_at(start + 24))
         length = int(np.int64(word_at(start + 32)))
         starts[index] = start + HEAD_BYTES
         ends[index] = starts[index] + length

@@ -309,3 +309,17 @@ def pick(
             return done
         number += 1
     return len(numbers)
+
+
+@entry
+def hash_records(
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    layout: Layout,
+    scanned: Scanned,
+    texts: Address,
+    scratch: Address,
+) -> None:
+    """Hashes whole records by their cells."""
+    for index in range(len(starts)):
+        read_record(starts[index], ends[index], layout, scanned, index, texts, scratch)
