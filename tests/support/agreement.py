@@ -135,8 +135,8 @@ def _no_answer(error: Exception) -> Answer:
 
 def _thresholds(trial: Trial, *, held: bool) -> Thresholds:
     """The records are held in memory, or read again; in every other trial they go to disk at the first reading."""
-    gathered = len(trial.left.content) % 2
-    return replace(trial.thresholds, held_bytes=_HELD_BYTES if held else 0, gathered_share=0.0 if gathered else 1.0)
+    thresholds = replace(trial.thresholds, held_bytes=_HELD_BYTES if held else 0)
+    return replace(thresholds, gathered_share=0.0, sample_bytes=1) if len(trial.left.content) % 2 else thresholds
 
 
 def lines_of(text: bytes) -> Counter[tuple[str | None, ...]]:

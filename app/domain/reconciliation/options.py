@@ -97,6 +97,7 @@ class Thresholds:
     estimated_rows: int = 1
     partition_bytes: int = 4 << 20  # of each side's text; in memory that is some ten times as much
     held_bytes: int = 96 << 20  # of each side's text: what is larger is read again, for it is not held in memory
+    sample_bytes: int = 8 << 20  # of each side's text, from which is told how to go on with what is not held
     gathered_share: float = 0.25  # of the keys on both sides, by a sample: where as many differ, no file is read twice
     block_bytes: int = 1 << 20  # the most that is read at once; a record that is longer makes it larger
     block_rows: int = 1 << 15  # the most that is hashed at once
@@ -115,6 +116,8 @@ class Thresholds:
             raise InvalidError("The size of a partition must be 1 byte or more.", path=("partitionBytes",))
         if self.held_bytes < 0:
             raise InvalidError("What is held of a side must be 0 bytes or more.", path=("heldBytes",))
+        if self.sample_bytes < 1:
+            raise InvalidError("The size of a sample must be 1 byte or more.", path=("sampleBytes",))
         if not 0 <= self.gathered_share <= 1:
             raise InvalidError("A share of keys must be from 0 to 1.", path=("gatheredShare",))
         if self.block_bytes < 1:

@@ -18,7 +18,6 @@ from app.domain.reconciliation.records import Cells, records_of
 from app.domain.reconciliation.rows import RowSource
 from app.domain.reconciliation.scan import SideScanner, bytes_at
 
-_SAMPLE_BYTES = 8 << 20  # of each side
 _FEWEST_PAIRS = 64  # from which anything is concluded
 _MOST_LOOKED_INTO = 256
 
@@ -56,12 +55,13 @@ class _Beginning:
         self._source = source
         layout = layout_of(source, seeds, by_line=True)
         self._scanner = SideScanner(source=source, layout=layout, thresholds=thresholds, meter=meter)
-        self._rows = HeldRows(min(_SAMPLE_BYTES, source.side.size_bytes))
+        self._most_bytes = thresholds.sample_bytes
+        self._rows = HeldRows(min(self._most_bytes, source.side.size_bytes))
         self._entries = [no_entries()]
         self._count = 0
 
     def read(self) -> None:
-        self._scanner.read(self._take, self._rows, most_bytes=_SAMPLE_BYTES)
+        self._scanner.read(self._take, self._rows, most_bytes=self._most_bytes)
 
     def entries(self) -> Entries:
         return np.concatenate(self._entries)

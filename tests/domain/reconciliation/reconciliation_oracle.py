@@ -175,7 +175,7 @@ def pairs_of(*names: str, keys: tuple[str, ...] = ()) -> tuple[ColumnMapping, ..
 # Tables of the tests are small: the large method has all of them in memory, unless it is told not to.
 HELD = Thresholds(partition_bytes=64, false_positive_rate=0.2)
 READ_AGAIN = replace(HELD, held_bytes=0)
-GATHERED = replace(READ_AGAIN, gathered_share=0.0)
+GATHERED = replace(READ_AGAIN, gathered_share=0.0, sample_bytes=1)
 
 
 def run_as_job(

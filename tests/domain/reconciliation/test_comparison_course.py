@@ -24,7 +24,7 @@ from tests.domain.reconciliation.reconciliation_oracle import pairs_of, run, sid
 
 HELD = Thresholds(partition_bytes=1 << 17)
 READ_AGAIN = replace(HELD, held_bytes=0)
-GATHERED = replace(READ_AGAIN, gathered_share=0.0)
+GATHERED = replace(READ_AGAIN, gathered_share=0.0, sample_bytes=1)
 
 every_way = pytest.mark.parametrize(
     ("options", "thresholds"),

@@ -57,6 +57,7 @@ def test_a_pass_rule_that_makes_no_sense_is_refused(wrong: dict[str, float], fie
         {"estimated_rows": 0},
         {"partition_bytes": 0},
         {"held_bytes": -1},
+        {"sample_bytes": 0},
         {"gathered_share": 1.5},
         {"gathered_share": math.nan},
         {"block_bytes": 0},
