@@ -201,9 +201,8 @@ class LargeComparison:
         self._meter.expect(weight)
         read = left_over.read
         if left.source.grouped_by_text:
-            bits = self._partition_bits
-            regrouped = stack.enter_context(Regrouped(left_over, folder=self._spill_folder, partition_bits=bits))
-            crew.each(regrouped.regroup, left_over.shares, weight=0)
+            regrouped = Regrouped(left_over, left=left, right=right, stack=stack)
+            crew.each(lambda share: resolver.resolve(regrouped.regroup(share)), left_over.shares, weight=0)
             read = regrouped.read
         crew.each(lambda share: resolver.resolve(read(share)), left_over.shares, weight=weight)
         totals.report()

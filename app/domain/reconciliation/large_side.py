@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rbloom import Bloom
 
 from app.domain.reconciliation.buffer import HeldRows
 from app.domain.reconciliation.entry_spill import EntrySpill
@@ -54,6 +55,10 @@ class LargeSide:
         self._held = HeldRows(source.side.size_bytes if hold else None)
         self.extent = Extent(rows=0, check=0, index=np.empty(0, np.int64))
         self.left_over = 0
+        self.groups = Bloom(
+            1, 0.5
+        )  # of what is left over, where rows are grouped by another hash than they are counted by
+        self._false_positive_rate = thresholds.false_positive_rate
         self._left_over: dict[int, Entries] = {}  # of held rows, by partition
         self._left_over_check = 0
         self._marks = np.empty(0, np.uint8)
@@ -103,12 +108,15 @@ class LargeSide:
 
     def pick(self, weight: float) -> None:
         """Reads what is left over again, where it is not held; each byte counts for so much of the progress."""
+        self.groups = Bloom(max(self.left_over, 1), self._false_positive_rate)
         for start in range(0, len(self._marks), _MARKS_AT_ONCE):
             bits = np.unpackbits(self._marks[start : start + _MARKS_AT_ONCE], bitorder="little")
             numbers = np.flatnonzero(bits) + 8 * start
             by_line = self.layout.by_line
             for picked, scanned in self.scanner.pick(numbers, self.extent.index, by_line=by_line, weight=weight):
                 self._left_over_check += int(scanned.checks.sum(dtype=np.uint64))
+                if self.source.grouped_by_text:
+                    self.groups.update(scanned.groups.view(np.int64).data)
                 self.residue.add(residue_at(picked, scanned), np.zeros(len(picked), np.int64))
 
     def read(self, partitions: Sequence[int]) -> Residue:

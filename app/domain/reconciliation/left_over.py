@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from pathlib import Path
-from types import TracebackType
+from contextlib import ExitStack
 
 import numpy as np
 from numpy.typing import NDArray
+from rbloom import Bloom
 
+from app.domain.reconciliation.kernels.matching import GROUP
 from app.domain.reconciliation.large_side import LargeSide
 from app.domain.reconciliation.matching import Matching
 from app.domain.reconciliation.residue import Remainder, Residue, ResidueSpill
@@ -46,20 +46,33 @@ class LeftOver:
         return range(share * self._partitions // self.shares, (share + 1) * self._partitions // self.shares)
 
 
-class Regrouped(AbstractContextManager["Regrouped"]):
-    """The same, where rows are grouped by another hash than they are counted by."""
+class Regrouped:
+    """The same, where rows are grouped by another hash than they are counted by.
 
-    def __init__(self, left_over: LeftOver, *, folder: Path, partition_bits: int) -> None:
+    A row can pair only where the other side has its group among what is left over there. A Bloom filter of those groups
+    sets apart the rows whose group is surely missing: these go no further. The others come together by their groups.
+    """
+
+    def __init__(self, left_over: LeftOver, *, left: LargeSide, right: LargeSide, stack: ExitStack) -> None:
         self._left_over = left_over
-        self._spills = tuple(ResidueSpill(folder=folder, partition_bits=partition_bits) for _ in range(2))
+        self._groups = (left.groups, right.groups)
+        self._spills = tuple(
+            stack.enter_context(ResidueSpill(folder=side.folder, partition_bits=side.partition_bits))
+            for side in (left, right)
+        )
         self._lock = threading.Lock()
 
-    def regroup(self, share: int) -> None:
-        """To be called for each share before one is read."""
+    def regroup(self, share: int) -> Remainder:
+        """To be called for each share before one is read; gives the records that surely pair with none."""
         remainder = self._left_over.read(share)
-        with self._lock:
-            for spill, residue in zip(self._spills, (remainder.left, remainder.right), strict=True):
-                spill.add(residue, residue.totals[:, 0] << _HALF | residue.totals[:, 1])
+        apart = []
+        for place, residue in enumerate((remainder.left, remainder.right)):
+            missing = ~_known(residue, self._groups[1 - place])
+            apart.append(residue.part(np.flatnonzero(missing)))
+            others = residue.part(np.flatnonzero(~missing))
+            with self._lock:
+                self._spills[place].add(others, others.totals[:, 0] << _HALF | others.totals[:, 1])
+        return Remainder(left=apart[0], right=apart[1], unique=False)
 
     def read(self, share: int) -> Remainder:
         """The records, with their totals."""
@@ -67,11 +80,10 @@ class Regrouped(AbstractContextManager["Regrouped"]):
         left, right = (_with_totals(*spill.read(partitions)) for spill in self._spills)
         return Remainder(left=left, right=right, unique=False)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for spill in self._spills:
-            spill.__exit__(kind, error, traceback)
+
+def _known(residue: Residue, groups: Bloom) -> NDArray[np.bool_]:
+    """Which records' groups a filter has, or seems to have."""
+    return np.fromiter((group in groups for group in residue.entries[:, GROUP].tolist()), np.bool_, len(residue))
 
 
 def _with_totals(residue: Residue, notes: NDArray[np.int64]) -> Residue:
