@@ -2,22 +2,29 @@
 
 1. *Scan* (`scan`): each side is read once, both at the same time. A kernel parses the records by bytes, brings every
    mapped cell to its canonical text (`cells`), and keeps 64 bits of hash for each row and, with keys, for each key.
-   These go to disk in partitions by the hash. Where both sides are written alike and have keys, a row's hash is that of
-   its line, and only the key's cells are looked into: lines that are equal are equal rows, and the others are looked
-   into later. It takes keys that stand once, and no other writing of most values; else the scan begins again.
-2. *Match* (`kernels.matching`): partition by partition the hashes of both sides are counted. What is on both sides is
-   common; of each row that one side has more of, the surplus is marked.
-3. *Pick*: the marked records alone are read again and kept by their group: the key; without keys, the row (with a
-   tolerance, all of it that is no number).
+   These go to disk in partitions by the key's hash (without keys, the row's). Where both sides are written alike and
+   have keys, a row's hash is that of its line, and only the key's cells are looked into: lines that are equal are equal
+   rows, and the others are looked into later. It takes keys that stand once, and no other writing of most values; else
+   the scan begins again.
+2. *Match* (`matching`), partition by partition: keys that stand once on each side are joined; else, and without keys,
+   the hashes of both sides are counted. What is on both sides is common; the rest is left over.
+3. *Fetch* what is left over: sides of moderate size are held in memory as they are read (`buffer`); of larger ones the
+   records are read again, and come together by their group (`residue`): the key; without keys, the row (with a
+   tolerance, all of it that is no number: there a Bloom filter sets apart what has no group to go to, `left_over`).
 4. *Resolve* (`resolving`): within each group the records are paired, as changed or within the tolerance, by all their
-   cells; the rest is left-only and right-only.
+   cells; what remains is left-only and right-only.
+
+Where a sample says that many keys differ (`prospect`), reading again would cost more than it saves: all records are set
+aside at the first reading (`gathered_side`), and each partition goes through the other steps at one go.
 
 Hashes: two rows that differ are called equal where their 64 bits agree. Every row has a second, independent hash; its
-sum over the common rows of the left must be that of the right, or the comparison starts again with other seeds. So a
-wrong answer takes a coincidence of 2**-64 on top of the first. Seeds are random: no file can be made to collide.
+sum over the common rows of the left must be that of the right, or the comparison starts again with other seeds (where
+rows are set aside at once it ends with an error). So a wrong answer takes a coincidence of 2**-64 on top of the first.
+Seeds are random: no file can be made to collide.
 
-Memory: the tables of one partition for each thread, a quarter of a byte for each row, and the residue of one share of
-the partitions. Rows of one key stay together, so a key whose rows do not fit does not either.
+Memory: what is held of sides of moderate size; else the tables of one partition for each thread, a quarter of a byte
+for each row, and the residue of one share of the partitions. Rows of one key stay together, so a key whose rows do not
+fit does not either.
 """
 
 from collections.abc import Callable
