@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+import pytest
+
 from app.aws.bucket import Bucket
 from app.domain.outputs import OutputColumn
 from app.outputs.base import OutputStore
 
 PLAYGROUND, RUN, TASK = (UUID(int=number) for number in (1, 2, 3))
 COLUMNS = (OutputColumn(name="id", type="INT"), OutputColumn(name="na,me", type="VARCHAR"))
+
+FEW = [(1, "a")]
+MANY = [(number, "x" * 1_000) for number in range(10_000)]  # more than one part of an upload
+few_and_many = pytest.mark.parametrize("rows", [FEW, MANY], ids=["few", "many"])
 
 
 def new_sink(store: OutputStore, *, attempt: int = 1, **kwargs):
@@ -24,6 +30,14 @@ def new_sink(store: OutputStore, *, attempt: int = 1, **kwargs):
         attempt=attempt,
         **kwargs,
     )
+
+
+def new_file(tmp_path: Path, text: bytes) -> Path:
+    """In a folder of its own."""
+    path = tmp_path / "made" / "made.csv"
+    path.parent.mkdir()
+    path.write_bytes(text)
+    return path
 
 
 async def batches(*all_of_them):

@@ -1,8 +1,8 @@
-"""Comparing where rows are gathered by others: rows of records, what becomes of a group's rows, one result of it all.
+"""Comparing where rows are gathered by others: what becomes of a group's rows, and one result of it all.
 
-A cluster makes a row of each record, counts equal rows, brings those of one group together, and adds up what was found.
-This says what it does at each of these places, with the core's own equality, pairing and texts, so the answer is the
-one of the exact method. Nothing here needs more than the standard library.
+A cluster makes a row of each record (`rows`), counts equal rows, brings those of one group together, and adds up what
+was found. This says what it does with a group and with the sums, with the core's own equality, pairing and texts, so
+the answer is the one of the exact method. Nothing here needs more than the standard library.
 """
 
 import sys
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from app.domain.reconciliation.cells import CanonicalCells, Numbers, order_of
+from app.domain.reconciliation.cells import Numbers, order_of
 from app.domain.reconciliation.differences import DifferencesTable
 from app.domain.reconciliation.exact import Duplicates
 from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions
 from app.domain.reconciliation.pairing import Pairing, Surplus
 from app.domain.reconciliation.result import ColumnDifference, DifferenceKind, ReconciliationResult
-from app.domain.reconciliation.rows import pack, unpack
+from app.domain.reconciliation.rows import unpack
 from app.domain.reconciliation.tally import Occurrence, Tally
 from app.domain.reconciliation.tolerance import Tolerance, distance
 from app.domain.reconciliation.verdict import result_of
@@ -25,35 +25,6 @@ from app.domain.reconciliation.verdict import result_of
 Cells = Sequence[str | None]
 
 _EXPONENT_OFFSET = 1 << 31  # exponents are less than five digits, and numbers less than 16 MiB long
-
-
-class RowMaker:
-    """Makes rows of records: group, canonical cells, and the cells as written where these differ."""
-
-    def __init__(
-        self, *, places: Sequence[int], mapping: Sequence[ColumnMapping], options: ReconciliationOptions
-    ) -> None:
-        self._places = tuple(places)
-        self._keys = [place for place, pair in enumerate(mapping) if pair.key]
-        self._by_text = not self._keys and bool(options.absolute_tolerance or options.relative_tolerance)
-        self._canonical = [
-            CanonicalCells(trim=options.trim, empty_is_null=options.empty_is_null, ignore_case=options.ignore_case)
-            for _ in places
-        ]
-        self._numbers = Numbers()
-
-    def row(self, record: Cells) -> tuple[bytes | None, bytes, bytes | None]:
-        """Without keys and tolerance there is no group: only equal rows pair."""
-        written = [record[place] for place in self._places]
-        canonical = [column[cell] for column, cell in zip(self._canonical, written, strict=True)]
-        return self._group(canonical), pack(canonical), None if written == canonical else pack(written)
-
-    def _group(self, canonical: Cells) -> bytes | None:
-        if self._keys:
-            return pack([canonical[place] for place in self._keys])
-        if self._by_text:  # a number may pair with any other
-            return pack([cell if self._numbers[cell] is None else True for cell in canonical])
-        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,6 +32,38 @@ def unpack(packed: bytes) -> CellTuple:
     return cells
 
 
+class RowMaker:
+    """Makes rows of records: group, canonical cells, and the cells as written where these differ."""
+
+    def __init__(self, *, places: Sequence[int], keys: Sequence[int], options: ReconciliationOptions) -> None:
+        self._places = tuple(places)
+        self._keys = tuple(keys)
+        self.by_text = not keys and bool(options.absolute_tolerance or options.relative_tolerance)
+        # One memory per column: a column without repeats must not push out what others repeat.
+        self._canonical = [
+            CanonicalCells(trim=options.trim, empty_is_null=options.empty_is_null, ignore_case=options.ignore_case)
+            for _ in places
+        ]
+        self._numbers = Numbers()
+
+    def row(self, record: Cells) -> tuple[bytes | None, bytes, bytes | None]:
+        written = [record[place] for place in self._places]
+        canonical = [column[cell] for column, cell in zip(self._canonical, written, strict=True)]
+        return self._group(canonical), pack(canonical), None if written == canonical else pack(written)
+
+    def canonical(self, record: Cells) -> list[str | None]:
+        """A record's canonical texts, in the mapping's order."""
+        return [column[record[place]] for column, place in zip(self._canonical, self._places, strict=True)]
+
+    def _group(self, canonical: Sequence[str | None]) -> bytes | None:
+        """With keys the key's cells; with a tolerance and no keys all that the tolerance does not reach."""
+        if self._keys:
+            return pack([canonical[place] for place in self._keys])
+        if self.by_text:
+            return pack([cell if self._numbers[cell] is None else _ANY_NUMBER for cell in canonical])
+        return None
+
+
 class RowSource:
     """One side, seen through the mapping: each call of `rows` is one reading of it."""
 
@@ -43,15 +75,9 @@ class RowSource:
             self.header = records.header
         self.places = find_columns(names, self.header, side=side.name, path_side=path_side)
         self.keys = tuple(keys)
-        self.grouped_by_text = not keys and bool(options.absolute_tolerance or options.relative_tolerance)
-        self.grouped = bool(keys) or self.grouped_by_text
         self.options = options
-        # One memory per column: a column without repeats must not push out what others repeat.
-        self._canonical = [
-            CanonicalCells(trim=options.trim, empty_is_null=options.empty_is_null, ignore_case=options.ignore_case)
-            for _ in names
-        ]
-        self._numbers = Numbers()
+        self._maker = RowMaker(places=self.places, keys=keys, options=options)
+        self.grouped_by_text = self._maker.by_text
 
     def rows(self, on_bytes: Callable[[int], None]) -> Iterator[Row]:
         with Records(self.side, on_bytes) as records:
@@ -61,32 +87,22 @@ class RowSource:
                 yield self.row(number, record)
 
     def row(self, number: int, record: Cells) -> Row:
-        written = [record[place] for place in self.places]
-        canonical = [column[cell] for column, cell in zip(self._canonical, written, strict=True)]
-        return (
-            number,
-            self._group(canonical) if self.grouped else None,
-            pack(canonical),
-            None if written == canonical else pack(written),
-        )
+        return (number, *self._maker.row(record))
 
     def canonical(self, record: Cells) -> list[str | None]:
         """A record's canonical texts, in the mapping's order."""
-        return [column[record[place]] for column, place in zip(self._canonical, self.places, strict=True)]
+        return self._maker.canonical(record)
 
-    def _group(self, canonical: Sequence[str | None]) -> bytes:
-        """With keys the key's cells; with a tolerance and no keys all that the tolerance does not reach."""
-        if self.keys:
-            return pack([canonical[place] for place in self.keys])
-        numbers = self._numbers
-        return pack([cell if numbers[cell] is None else _ANY_NUMBER for cell in canonical])
+
+def key_places(mapping: Sequence[ColumnMapping]) -> tuple[int, ...]:
+    return tuple(place for place, pair in enumerate(mapping) if pair.key)
 
 
 def sources(
     left: Side, right: Side, mapping: Sequence[ColumnMapping], options: ReconciliationOptions
 ) -> tuple[RowSource, RowSource]:
     """Both sides; a mapped column that one of them does not have is refused."""
-    keys = [position for position, pair in enumerate(mapping) if pair.key]
+    keys = key_places(mapping)
     return (
         RowSource(side=left, names=[pair.left for pair in mapping], path_side="left", keys=keys, options=options),
         RowSource(side=right, names=[pair.right for pair in mapping], path_side="right", keys=keys, options=options),

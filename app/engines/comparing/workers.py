@@ -10,14 +10,13 @@ from app.domain.reconciliation.merging import (
     DifferenceLines,
     DistinctRow,
     Outcome,
-    RowMaker,
     Settlement,
     order_places,
     sort_key,
 )
 from app.domain.reconciliation.records import MalformedError
 from app.domain.reconciliation.result import DifferenceKind
-from app.domain.reconciliation.rows import unpack
+from app.domain.reconciliation.rows import RowMaker, key_places, unpack
 from app.domain.reconciliation.tally import Occurrence
 from app.engines.comparing.question import Question
 from app.engines.comparing.records import RecordReader, passage, problem_of
@@ -118,7 +117,7 @@ def _tools(text: str) -> _Tools:
 def _makers(making: Making) -> tuple[RowMaker, RecordReader | None]:
     text, places, width, delimiter, header = making
     question = Question.from_document(json.loads(text))
-    maker = RowMaker(places=places, mapping=question.mapping, options=question.options)
+    maker = RowMaker(places=places, keys=key_places(question.mapping), options=question.options)
     if header is None:
         return maker, None
     return maker, RecordReader(header=header, width=width, delimiter=delimiter)

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import InvalidError
+from app.domain.reconciliation.compare import compare
+from app.domain.reconciliation.differences import DifferencesTable
 from app.domain.reconciliation.options import PassRule, ReconciliationMethod, ReconciliationOptions, Thresholds
 from app.domain.reconciliation.records import MalformedError, Side
 from app.domain.reconciliation.result import DifferenceKind, ReconciliationResult
@@ -70,11 +72,22 @@ def test_300_000_disjoint_rows_have_nothing_in_common(tmp_path: Path) -> None:
     left = side_of("id\n" + "\n".join(map(str, range(300_000))))
     right = side_of("id\n" + "\n".join(map(str, range(300_000, 600_000))))
     thresholds = Thresholds(exact_match_bytes=0, estimated_rows=1000)
-    result, found = run(left, right, pairs_of("id"), ReconciliationOptions(), spill_dir=tmp_path, thresholds=thresholds)
+    written: list[bytes] = []
+    table = DifferencesTable(mapping=pairs_of("id"), write=lambda text: written.append(bytes(text)))
+    result = compare(
+        left,
+        right,
+        pairs_of("id"),
+        ReconciliationOptions(),
+        thresholds=thresholds,
+        spill_dir=tmp_path,
+        differences=table,
+    )
+    table.finish()
     assert result.method is ReconciliationMethod.BLOOM
     assert result.exact
     assert counts(result) == (0, 0, 300_000, 300_000)
-    assert len(found) == 600_000
+    assert table.row_count == len(b"".join(written).splitlines()) - 1 == 600_000
 
 
 def test_an_unverified_filter_grows_with_the_rows_too(tmp_path: Path) -> None:
