@@ -15,6 +15,10 @@ def spark(spark_server: SparkServer) -> Iterator[Any]:
 
     session = SparkSession.builder.remote(f"{spark_server.connect_url}/;session_id={uuid4()}").create()
     session.conf.set("spark.sql.files.maxPartitionBytes", "5000b")  # several parts of each file
-    session.conf.set("spark.sql.adaptive.enabled", "false")  # planning anew after each stage takes longer than these
+    # Planning anew after each stage, and compiling each query, takes longer than these do: tests.engines.spark and .emr
+    # compare as Spark does by itself.
+    session.conf.set("spark.sql.adaptive.enabled", "false")
+    session.conf.set("spark.sql.codegen.wholeStage", "false")
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield session
     session.stop()

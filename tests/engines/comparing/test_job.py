@@ -14,6 +14,7 @@ from app.engines.comparing.question import ComparedOutput
 from app.outputs.parquet import write_csv, write_parquet
 from tests.domain.reconciliation.reconciliation_oracle import NUMBERS, OTHERS, TEXTS
 from tests.engines.comparing.tables import Case, here, question, there
+from tests.support import comparing_job
 
 FEW = [None, "", "a", "0", "0.1", "0.15", "0.2", "1", "1.0"]
 MANY = [*FEW, None, *NUMBERS, *OTHERS, *TEXTS]
@@ -87,7 +88,6 @@ WRONG = {
     "empty": (b"", b"k,a\n"),
     "a blank line alone": (b"\n", b"k,a\n"),
     "a mark alone": (b"\xef\xbb\xbf", b"k,a\n"),
-    "ragged, above an open quote": (b"k,a\n1,2,3\n", b'k,a\n1,2,3\n1,"2\n'),
     "another column": (b"k,b\n", b"k,a\n"),
 }
 
@@ -99,6 +99,24 @@ def test_what_is_no_table_is_told_in_the_same_words(name, spark, tmp_path):
         here(case, tmp_path)
     with pytest.raises(DomainError) as told:
         there(case, tmp_path, spark)
+    assert (told.value.message, told.value.code) == (expected.value.message, expected.value.code)
+
+
+ALSO_WRONG = {
+    "ragged, above an open quote": (b"k,a\n1,2\n", b'k,a\n1,2,3\n1,"2\n'),
+    "ragged on either side": (b"k,a\n1,2\n3\n", b"k,a\n1\n"),
+    "an open quote in the header": (b'k,"a\n1,2\n', b"k,a\n"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG | ALSO_WRONG)
+def test_the_functions_of_the_job_tell_it_too(name, tmp_path):
+    left, right = (WRONG | ALSO_WRONG)[name]
+    case = Case(left=left, right=right, names=("k", "a"))
+    with pytest.raises(DomainError) as expected:
+        here(case, tmp_path)
+    with pytest.raises(DomainError) as told:
+        comparing_job.compare(left, right, question(case, tmp_path), chance=random.Random(0))  # noqa: S311 - likewise
     assert (told.value.message, told.value.code) == (expected.value.message, expected.value.code)
 
 
