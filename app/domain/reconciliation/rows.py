@@ -83,8 +83,9 @@ class RowSource:
         with Records(self.side, on_bytes) as records:
             if records.header != self.header:
                 raise MalformedError(self.side.name, 1, "the file changed while it was compared: start again.")
+            row = self._maker.row
             for number, record in enumerate(records):
-                yield self.row(number, record)
+                yield (number, *row(record))
 
     def row(self, number: int, record: Cells) -> Row:
         return (number, *self._maker.row(record))
