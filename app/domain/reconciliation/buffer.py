@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from app.domain.reconciliation.kernels.memory import PADDING_BYTES, address_of
 from app.domain.reconciliation.kernels.scanning import Scanned
 
+_MOST_ROWS = 3 << 20  # that are held: where each begins, its length and its hash take 20 bytes
+
 
 class Buffer:
     """A stretch of a file, with room behind it."""
@@ -62,6 +64,7 @@ class HeldRows:
     def __init__(self, size_bytes: int | None) -> None:
         """As large as the side is, or nothing is held."""
         self.buffer = None if size_bytes is None else Buffer(size_bytes + 1)  # a full buffer tells that there is more
+        self._count = 0
         self._starts: list[NDArray[np.int64]] = []
         self._lengths: list[NDArray[np.int32]] = []
         self._checks: list[NDArray[np.uint64]] = []
@@ -72,6 +75,9 @@ class HeldRows:
 
     def add(self, rows: Scanned) -> None:
         """Takes rows of the buffer."""
+        self._count += len(rows.starts)
+        if self._count > _MOST_ROWS:
+            self.drop()
         if self.fits:
             self._starts.append(rows.starts.copy())
             self._lengths.append((rows.ends - rows.starts).astype(np.int32))

@@ -49,7 +49,7 @@ from app.domain.reconciliation.totals import Totals
 
 _MANY = 0.25  # of a side's rows
 _ATTEMPTS = 3
-_MOST_GATHERED_ROWS = 1 << 18  # of a partition
+_MOST_GATHERED_ROWS = 1 << 19  # of a partition
 _COLLISION = "The hashes of different rows agreed again and again: start the comparison once more."
 
 

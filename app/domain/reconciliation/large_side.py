@@ -25,6 +25,8 @@ from app.domain.reconciliation.scan import Extent, SideScanner, bytes_at
 
 _MOST_PARTITION_BITS = 10
 _USUAL_ROW_BYTES = 32
+_USUAL_PARTITION_ROWS = 1 << 16
+_LOOKED_AT_BYTES = 1 << 16
 _MARKS_AT_ONCE = 1 << 17  # bytes of bits: their numbers take 64 times as much
 
 
@@ -163,9 +165,19 @@ class LargeSide:
 
 
 def partition_bits_for(left: Side, right: Side, thresholds: Thresholds) -> int:
-    """So many that a partition of the larger side is about as large as it may be."""
-    partitions = max(left.size_bytes / thresholds.partition_bytes, right.size_bytes / thresholds.partition_bytes, 2)
+    """So many that a partition of the larger side is about as large as it may be, in bytes and in rows."""
+    partitions = max(
+        *(side.size_bytes / thresholds.partition_bytes for side in (left, right)),
+        *(_rows_about(side) / _USUAL_PARTITION_ROWS for side in (left, right)),
+        2,
+    )
     return min(math.ceil(math.log2(partitions)), _MOST_PARTITION_BITS)
+
+
+def _rows_about(side: Side) -> float:
+    with side.open() as stream:
+        beginning = stream.read(_LOOKED_AT_BYTES)
+    return side.size_bytes * beginning.count(b"\n") / max(len(beginning), 1)
 
 
 def residue_at(numbers: NDArray[np.int64], scanned: Scanned) -> Residue:

@@ -24,7 +24,7 @@ _MOST_LOOKED_INTO = 256
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prospect:
-    """Whether rows are best told apart by their lines, and whether most of them will be looked into anyway."""
+    """Whether rows are best told apart by their lines, and whether many of them will be looked into anyway."""
 
     by_line: bool
     gather: bool
@@ -47,7 +47,8 @@ def prospect(
     equal = sum(one == other for one, other in zip(*cells, strict=True))
     if equal * 2 > len(seen) >= _FEWEST_PAIRS:
         return Prospect(by_line=False, gather=False)  # other writings of equal rows
-    return Prospect(by_line=True, gather=len(on_both) >= thresholds.gathered_share * max(pairs, _FEWEST_PAIRS))
+    gather = len(on_both) >= thresholds.gathered_share * max(pairs, _FEWEST_PAIRS)
+    return Prospect(by_line=True, gather=gather)
 
 
 class _Beginning:
