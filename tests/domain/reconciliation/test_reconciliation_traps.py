@@ -287,3 +287,14 @@ def test_a_byte_order_mark_within_a_table_belongs_to_its_cell(method: Reconcilia
     result, found = run(left, right, pairs_of("c"), ReconciliationOptions(method=method), spill_dir=tmp_path)
     assert counts(result) == (1, 0, 1, 0)
     assert [row.left for row in found] == [('\ufeff"a',)]
+
+
+def test_numbers_are_sampled_before_texts_with_leading_zeros(tmp_path: Path) -> None:
+    texts, numbers = [f"0{n}" for n in range(1, 9)], [str(n) for n in range(1500, 1508)]
+    sides = side_of("k\n"), side_of("\n".join(["k", *texts, *numbers]))
+    thresholds = Thresholds(partition_bytes=16)
+    options = ReconciliationOptions(method=ReconciliationMethod.BLOOM)
+    result, _ = run(
+        *sides, pairs_of("k", keys=("k",)), options, spill_dir=tmp_path, thresholds=thresholds, sample_limit=5
+    )
+    assert [row.right for row in result.samples[DifferenceKind.RIGHT_ONLY]] == [(n,) for n in numbers[:5]]

@@ -280,6 +280,8 @@ def plain_integer(cell: Cell) -> int:
     """A cell's value where it is an integer of few digits and nothing else, as most keys are; else -1."""
     if not 0 < cell.end - cell.start <= _MOST_DIGITS:
         return -1
+    if byte_at(cell.start) == ZERO and cell.end - cell.start > 1:
+        return -1  # a text, which comes behind all numbers
     value = 0
     for place in range(cell.start, cell.end):
         digit = byte_at(place) - ZERO
