@@ -1,8 +1,9 @@
 """Many differences of one kind at once: counted by arrays, written by a kernel; the samples alone become objects."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,10 @@ from app.domain.reconciliation.scan import bytes_at
 from app.domain.reconciliation.tally import BlockSink, Occurrence, Tally
 
 _NUMBER_BYTES = 80  # of the kind and the three counts of a line, at most
+
+
+# Equal rows, the left and the right one, how often the key stands on each side, and which cells differ.
+_Difference = tuple[int, Occurrence | None, Occurrence | None, tuple[int, int], list[int]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,40 +81,41 @@ class BlockReader:
             rows = int(block.counts[:, 0].sum())
             changed = block.changed.sum(axis=0).tolist()
             self._tally.add(block.kind, rows, changed=changed, greatest=block.greatest.tolist())
-            for place in chosen:
-                self._tally.sample(block.kind, *self._difference(block, place))
+            for difference in self._differences(block, chosen):
+                self._tally.sample(block.kind, *difference)
             if text is not None and isinstance(self._tally.sink, BlockSink):
                 self._tally.sink.write_block(text, len(block.counts))
             elif self._tally.sink is not None:
-                for place in range(len(block.counts)):
-                    self._tally.tell(block.kind, *self._difference(block, place))
+                for difference in self._differences(block, range(len(block.counts))):
+                    self._tally.tell(block.kind, *difference)
 
     def _take_common(self, block: Block) -> None:
         """Pairs within the tolerance; of their samples those that come first on the left."""
         first = np.argsort(block.numbers[0], kind="stable")[: self._tally.sample_limit]
         first = first[block.numbers[0][first] <= self._tally.last_common_sample()]
         self._tally.add_common(len(block.counts) - len(first))
-        for place in first.tolist():
-            rows, left, right, counts, _ = self._difference(block, place)
+        for rows, left, right, counts, _ in self._differences(block, first.tolist()):
             if left is not None and right is not None:
                 self._tally.common(rows, left, right, counts)
 
-    def _difference(
-        self, block: Block, place: int
-    ) -> tuple[int, Occurrence | None, Occurrence | None, tuple[int, int], list[int]]:
-        rows, on_left, on_right = block.counts[place].tolist()
-        occurrences = []
-        for side, source in enumerate(self._sources):
-            start, end = int(block.starts[side][place]), int(block.ends[side][place])
-            occurrence = None
-            if start:
-                number = int(block.numbers[side][place])
-                cells = next(iter(records_of([bytes_at(start, end)], source.side)))
-                _, _, canonical, written = source.row(number, cells)
-                occurrence = Occurrence(number, canonical, written)
-            occurrences.append(occurrence)
-        changed = np.flatnonzero(block.changed[place]).tolist()
-        return rows, occurrences[0], occurrences[1], (on_left, on_right), changed
+    def _differences(self, block: Block, places: Sequence[int]) -> Iterator[_Difference]:
+        """Some of a block as the tally takes them."""
+        lefts, rights = (self._occurrences(block, side, places) for side in range(2))
+        for place, left, right in zip(places, lefts, rights, strict=True):
+            rows, on_left, on_right = block.counts[place].tolist()
+            changed = np.flatnonzero(block.changed[place]).tolist()
+            yield rows, left, right, (on_left, on_right), changed
+
+    def _occurrences(self, block: Block, side: int, places: Sequence[int]) -> Iterator[Occurrence | None]:
+        if not len(places) or not block.starts[side][places[0]]:  # a block has records of this side, or none
+            yield from repeat(None, len(places))
+            return
+        source = self._sources[side]
+        starts, ends = block.starts[side][places].tolist(), block.ends[side][places].tolist()
+        records = records_of(list(map(bytes_at, starts, ends)), source.side)
+        for number, cells in zip(block.numbers[side][places].tolist(), records, strict=True):
+            _, _, canonical, written = source.row(number, cells)
+            yield Occurrence(number, canonical, written)
 
     def _worst(self, block: Block) -> bytes:
         """The last sample of this kind as a record, where there are as many as wanted; else nothing."""
@@ -121,7 +127,7 @@ class BlockReader:
         source = self._sources[side]
         return record_of(dict(zip(source.places, cells, strict=True)), len(source.header), source.side)
 
-    def _lowest(self, block: Block, worst: bytes) -> Iterable[int]:
+    def _lowest(self, block: Block, worst: bytes) -> list[int]:
         """The records that may be among the samples."""
         side = 1 if block.kind is DifferenceKind.RIGHT_ONLY else 0
         bound = np.frombuffer(worst + bytes(PADDING_BYTES), np.uint8)

@@ -63,7 +63,12 @@ class Resolver:
             return
         self._meter.check()
         sides = (left, right)
-        fates, copies, pairs = _joined(sides) if remainder.unique else _grouped(sides)
+        if remainder.unique:
+            fates, copies, pairs = _joined(sides)
+        elif _surely_alone(left) and _surely_alone(right):
+            fates, copies, pairs = _all_alone(sides)
+        else:
+            fates, copies, pairs = _grouped(sides)
         blocks = self._pairs(sides, pairs, fates)
         for place, kind in enumerate((DifferenceKind.LEFT_ONLY, DifferenceKind.RIGHT_ONLY)):
             lone = np.flatnonzero(fates[place] == ALONE)
@@ -143,6 +148,18 @@ def _joined(sides: tuple[Residue, Residue]) -> tuple[Fates, Fates, NDArray[np.in
     on_left = np.flatnonzero(found.of_left >= 0)
     pairs = np.column_stack([on_left, found.of_left[on_left]]).astype(np.int64, copy=False)
     return (fates[0], fates[1]), (copies[0], copies[1]), pairs
+
+
+def _surely_alone(side: Residue) -> bool:
+    """Whether rows are their own groups, each left over once: what equals one is common, and nothing else pairs."""
+    once = np.abs(side.totals[:, 0] - side.totals[:, 1]) == 1
+    return bool(once.all() and (side.entries[:, GROUP] == side.entries[:, ROW]).all())
+
+
+def _all_alone(sides: tuple[Residue, Residue]) -> tuple[Fates, Fates, NDArray[np.int64]]:
+    """Fates, copies and no pairs."""
+    left, right = (np.full(len(side), ALONE) for side in sides)
+    return (left, right), (np.ones(len(left), np.int64), np.ones(len(right), np.int64)), np.empty((0, 2), np.int64)
 
 
 def _grouped(sides: tuple[Residue, Residue]) -> tuple[Fates, Fates, NDArray[np.int64]]:
