@@ -120,7 +120,7 @@ def _compared(
         from app.domain.reconciliation.compare import compare  # noqa: PLC0415 - no mistake should wait for its kernels
 
         file = None if order.differences is None else written.enter_context(result_file(order.differences))
-        table = None if file is None else DifferencesTable(mapping=mapping, write=file.write)
+        table = None if file is None else DifferencesTable(mapping=mapping, write=file.write, rewind=file.rewind)
 
         def work(progress: Callable[[float], None], cancelled: Callable[[], bool]) -> ReconciliationResult:
             return compare(

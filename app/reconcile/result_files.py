@@ -1,7 +1,7 @@
 """Files that the command writes: aside first, and in place when they are whole."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -16,9 +16,10 @@ class ResultFile:
     Nothing is buffered: a buffer has a lock, and who ends the process must not wait for a thread that hangs in a write.
     """
 
-    def __init__(self, path: Path, stream: FileIO) -> None:
+    def __init__(self, path: Path, stream: FileIO, *, aside: bool) -> None:
         self._path = path
         self._stream = stream
+        self._is_aside = aside
 
     def write(self, content: bytes | memoryview) -> None:
         left = memoryview(content)
@@ -28,19 +29,28 @@ class ResultFile:
         except OSError as error:
             refuse(self._path, error)
 
+    @property
+    def rewind(self) -> Callable[[], None] | None:
+        """Takes back what was written; None where it has gone already, as into a pipe."""
+        return self._empty if self._is_aside else None
+
+    def _empty(self) -> None:
+        self._stream.seek(0)
+        self._stream.truncate()
+
 
 @contextmanager
 def result_file(path: Path) -> Iterator[ResultFile]:
     """Takes the place of `path` at the end; whatever goes wrong, or is interrupted, leaves what was there before."""
     if path.exists() and not path.is_file():
         with _opened(path, "w") as stream:  # a pipe, or a device such as /dev/stdout
-            yield ResultFile(path, stream)
+            yield ResultFile(path, stream, aside=False)
         return
     place = path.resolve()  # through a link, to keep it
     aside = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         with _opened(aside, "x", told=path) as stream:
-            yield ResultFile(path, stream)
+            yield ResultFile(path, stream, aside=True)
         try:
             aside.replace(place)
         except OSError as error:

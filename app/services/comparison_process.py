@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -27,7 +27,7 @@ def run(request: ComparisonRequest, *, cancelled: threading.Event) -> dict[str, 
     """The last line of news."""
     try:
         with Path(request.differences_path).open("wb") as file:
-            table = DifferencesTable(mapping=request.mapping, write=file.write)
+            table = DifferencesTable(mapping=request.mapping, write=file.write, rewind=lambda: _empty(file))
             result = compare(
                 _side(request.left),
                 _side(request.right),
@@ -92,6 +92,11 @@ def main() -> None:
     threading.Thread(target=watch, daemon=True).start()
     tell(run(request, cancelled=cancelled))
     os._exit(0)  # the watching thread sits in a read that nothing interrupts
+
+
+def _empty(file: BinaryIO) -> None:
+    file.seek(0)
+    file.truncate()
 
 
 def _error(code: str, message: str) -> dict[str, Any]:

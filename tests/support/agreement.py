@@ -81,11 +81,7 @@ def answer(trial: Trial, method: ReconciliationMethod, *, verify: bool = True, t
     options = trial.options
     if not verify:
         options = replace(options, absolute_tolerance=0.0, relative_tolerance=0.0)
-    table = DifferencesTable(mapping=trial.mapping, write=lambda text: pieces.append(bytes(text)))
-
-    def take(row: RowDifference) -> None:
-        rows[row] += 1
-        table(row)
+    table = DifferencesTable(mapping=trial.mapping, write=lambda text: pieces.append(bytes(text)), rewind=pieces.clear)
 
     with tempfile.TemporaryDirectory() as folder:
         spill = Path(folder) / "spill"
@@ -98,7 +94,7 @@ def answer(trial: Trial, method: ReconciliationMethod, *, verify: bool = True, t
                 replace(options, method=method, verify=verify),
                 thresholds=_thresholds(trial, held=to_file),
                 spill_dir=spill,
-                differences=table if to_file else take,
+                differences=table if to_file else _Both(rows, table),
                 sample_limit=trial.sample_limit,
                 progress=shares.append,
             )
@@ -109,6 +105,25 @@ def answer(trial: Trial, method: ReconciliationMethod, *, verify: bool = True, t
         said["left behind"] = [path.name for path in spill.iterdir()]
         said["progress rises to its end"] = shares == sorted(shares) and shares[-1:] == [1.0]
     return Answer(said=said, rows=rows, lines=lines_of(b"".join(pieces)))
+
+
+@dataclass(frozen=True)
+class _Both:
+    """A sink that counts the rows, and writes them one by one."""
+
+    rows: Counter[RowDifference]
+    table: DifferencesTable
+
+    def __call__(self, row: RowDifference) -> None:
+        self.rows[row] += 1
+        self.table(row)
+
+    def can_rewind(self) -> bool:
+        return True
+
+    def rewind(self) -> None:
+        self.rows.clear()
+        self.table.rewind()
 
 
 def answer_of_job(trial: Trial) -> Answer:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app.domain.reconciliation.kernels.memory import PADDING_BYTES, address_of
 from app.domain.reconciliation.kernels.scanning import Scanned
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MOST_ROWS = 3 << 20  # that are held: where each begins, its length and its hash take 20 bytes
 
 

@@ -14,10 +14,20 @@ FLUSH_ROWS = 1000
 
 
 class DifferencesTable:
-    """Give it to `compare` as the sink; `write` gets UTF-8 text in pieces, and `finish` the rest of it."""
+    """Give it to `compare` as the sink; `write` gets UTF-8 text in pieces, and `finish` the rest of it.
 
-    def __init__(self, *, mapping: Sequence[ColumnMapping], write: Callable[[bytes | memoryview], object]) -> None:
+    `rewind`, where there is one, takes back all that was written.
+    """
+
+    def __init__(
+        self,
+        *,
+        mapping: Sequence[ColumnMapping],
+        write: Callable[[bytes | memoryview], object],
+        rewind: Callable[[], object] | None = None,
+    ) -> None:
         self._write = write
+        self._rewind = rewind
         self._values = [place for place, pair in enumerate(mapping) if not pair.key]
         self._lines: list[str] = []
         self.columns = (
@@ -52,6 +62,18 @@ class DifferencesTable:
         self.finish()
         self.row_count += rows
         self._write(text)
+
+    def can_rewind(self) -> bool:
+        return self._rewind is not None
+
+    def rewind(self) -> None:
+        """Begins again."""
+        if self._rewind is None:
+            raise AssertionError
+        self._rewind()
+        self._lines.clear()
+        self.row_count = 0
+        self._add(self.columns)
 
     def finish(self) -> None:
         self._write("".join(self._lines).encode())

@@ -34,6 +34,7 @@ from pathlib import Path
 from app.domain.errors import UnavailableError
 from app.domain.reconciliation.crew import Crew
 from app.domain.reconciliation.gathered_side import GatheredSide
+from app.domain.reconciliation.in_step import InStepComparison, common_order
 from app.domain.reconciliation.kernels.hashing import Seeds, new_seeds
 from app.domain.reconciliation.large_side import LargeSide, partition_bits_for
 from app.domain.reconciliation.left_over import LeftOver, Regrouped
@@ -80,7 +81,10 @@ class LargeComparison:
 
     def run(self) -> None:
         """Raises: MalformedError, UnavailableError, ComparisonCancelledError."""
-        by_line = self._lines_are_alike()
+        lines_are_alike = self._lines_are_alike()
+        if self._in_step(lines_are_alike=lines_are_alike):
+            return
+        by_line = lines_are_alike and bool(self._sources[0].keys) and not self._sources[0].options.ignore_case
         gather = False
         for attempt in range(_ATTEMPTS):
             seeds = new_seeds(len(self._sources[0].places))
@@ -98,15 +102,37 @@ class LargeComparison:
         raise UnavailableError(_COLLISION)
 
     def _lines_are_alike(self) -> bool:
-        """Whether equal rows may well be written the same: then lines tell most of them, and cells need no look."""
+        """Whether what is written the same is equal: then lines tell most of the equal rows, and cells need no look."""
         left, right = self._sources
-        return bool(
-            left.keys
-            and left.side.delimiter == right.side.delimiter
+        return (
+            left.side.delimiter == right.side.delimiter
             and len(left.header) == len(right.header)
             and left.places == right.places
-            and not left.options.ignore_case
         )
+
+    def _in_step(self, *, lines_are_alike: bool) -> bool:
+        """Compares sides that are in the same order; False where they are not."""
+        left, right = self._sources
+        if not self._tally.can_rewind():
+            return False
+        places = common_order(left, right, rows=self._thresholds.ordered_rows)
+        if places is None:
+            return False
+        comparison = InStepComparison(
+            left=left,
+            right=right,
+            places=places,
+            lines_are_alike=lines_are_alike,
+            tally=self._tally,
+            pairing=self._pairing,
+            thresholds=self._thresholds,
+            meter=self._meter,
+        )
+        if comparison.run():
+            return True
+        self._tally.rewind()
+        self._meter.expect(self._size_bytes * (1 + MATCH_WEIGHT))
+        return False
 
     def _attempt(self, seeds: Seeds, stack: ExitStack, crew: Crew, *, by_line: bool) -> bool:
         """False where the hashes of different rows agree, or where lines are not the way to tell these rows apart."""

@@ -99,6 +99,7 @@ class Thresholds:
     held_bytes: int = 96 << 20  # of each side's text: what is larger is read again, for it is not held in memory
     sample_bytes: int = 8 << 20  # of each side's text, from which is told how to go on with what is not held
     gathered_share: float = 0.25  # of the keys on both sides, by a sample: where as many differ, no file is read twice
+    ordered_rows: int = 64  # of each side: where the first ones ascend, both sides are walked along in step; 0: never
     block_bytes: int = 1 << 20  # the most that is read at once; a record that is longer makes it larger
     block_rows: int = 1 << 15  # the most that is hashed at once
 
@@ -110,17 +111,16 @@ class Thresholds:
                 "The false positive rate must be above 0 and at most 0.5: write 1 % as 0.01.",
                 path=("falsePositiveRate",),
             )
-        if self.estimated_rows < 1:
-            raise InvalidError("The estimated number of rows must be 1 or more.", path=("estimatedRows",))
-        if self.partition_bytes < 1:
-            raise InvalidError("The size of a partition must be 1 byte or more.", path=("partitionBytes",))
-        if self.held_bytes < 0:
-            raise InvalidError("What is held of a side must be 0 bytes or more.", path=("heldBytes",))
-        if self.sample_bytes < 1:
-            raise InvalidError("The size of a sample must be 1 byte or more.", path=("sampleBytes",))
         if not 0 <= self.gathered_share <= 1:
             raise InvalidError("A share of keys must be from 0 to 1.", path=("gatheredShare",))
-        if self.block_bytes < 1:
-            raise InvalidError("The size of a block must be 1 byte or more.", path=("blockBytes",))
-        if self.block_rows < 1:
-            raise InvalidError("The rows of a block must be 1 or more.", path=("blockRows",))
+        for value, least, what, where in (
+            (self.estimated_rows, 1, "The estimated number of rows", "estimatedRows"),
+            (self.partition_bytes, 1, "The bytes of a partition", "partitionBytes"),
+            (self.held_bytes, 0, "The bytes that are held of a side", "heldBytes"),
+            (self.sample_bytes, 1, "The bytes of a sample", "sampleBytes"),
+            (self.ordered_rows, 0, "The rows that tell an order", "orderedRows"),
+            (self.block_bytes, 1, "The bytes of a block", "blockBytes"),
+            (self.block_rows, 1, "The rows of a block", "blockRows"),
+        ):
+            if value < least:
+                raise InvalidError(f"{what} must be {least} or more.", path=(where,))

@@ -69,6 +69,22 @@ class Resolver:
             fates, copies, pairs = _all_alone(sides)
         else:
             fates, copies, pairs = _grouped(sides)
+        self._settle(sides, fates, copies, pairs)
+
+    def resolve_paired(self, left: Residue, right: Residue, pairs: NDArray[np.int64]) -> None:
+        """Settles records whose partners are known, as `pairs` of places; all others have none."""
+        self._meter.check()
+        fates, copies, _ = _all_alone((left, right))
+        for fate, of in zip(fates, pairs.T, strict=True):
+            fate[of] = PAIRED
+        self._settle((left, right), fates, copies, pairs)
+
+    def add_common(self, rows: int) -> None:
+        """Pairs of equal rows that are no samples."""
+        with self._lock:
+            self._tally.add_common(rows)
+
+    def _settle(self, sides: tuple[Residue, Residue], fates: Fates, copies: Fates, pairs: NDArray[np.int64]) -> None:
         blocks = self._pairs(sides, pairs, fates)
         for place, kind in enumerate((DifferenceKind.LEFT_ONLY, DifferenceKind.RIGHT_ONLY)):
             lone = np.flatnonzero(fates[place] == ALONE)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.reconciliation.buffer import Buffer, HeldRows
+from app.domain.reconciliation.buffer import BYTE_ORDER_MARK, Buffer, HeldRows
 from app.domain.reconciliation.kernels.memory import PADDING_BYTES, address_of
 from app.domain.reconciliation.kernels.scanning import (
     FULL,
@@ -29,7 +29,6 @@ from app.domain.reconciliation.rows import RowSource
 
 _SMALL_BLOCK_BYTES = 64 << 10
 _BLOCKS = 16  # at least, where the file is not tiny: each is a step of the progress
-_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,8 +91,8 @@ class SideScanner:
                 end = buffer.end_of_line(start, size, last=last)
                 if not buffer.is_utf8(start, end):
                     raise self._refusal()
-                if not held and not reading.offset and buffer.bytes[: len(_MARK)] == _MARK:
-                    start = len(_MARK)
+                if not held and not reading.offset and buffer.bytes[: len(BYTE_ORDER_MARK)] == BYTE_ORDER_MARK:
+                    start = len(BYTE_ORDER_MARK)
                 start, ended = self._scan(buffer, (start, end), reading, take, held_rows)
                 if ended == MALFORMED or (last and start < end):
                     raise self._refusal()

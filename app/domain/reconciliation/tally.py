@@ -36,6 +36,15 @@ class BlockSink(Protocol):
     def write_block(self, text: memoryview, rows: int) -> None: ...
 
 
+@runtime_checkable
+class RewindableSink(Protocol):
+    """A sink that may be able to take back all that it was told."""
+
+    def can_rewind(self) -> bool: ...
+
+    def rewind(self) -> None: ...
+
+
 @dataclass(order=True, frozen=True, slots=True)
 class _Sample:
     order: tuple[object, ...]
@@ -71,21 +80,33 @@ class Tally:
     """Collects the outcome; which path feeds it, and in which order, does not show in it."""
 
     def __init__(self, *, mapping: Sequence[ColumnMapping], sample_limit: int, sink: DifferenceSink | None) -> None:
-        self.left_rows = 0
-        self.right_rows = 0
-        self.counts = dict.fromkeys(DifferenceKind, 0)
-        self.warnings: list[str] = []
         self._mapping = tuple(mapping)
         self._keys = [place for place, pair in enumerate(mapping) if pair.key]
         # Samples are ordered by the key first: so a reader finds one key's rows together.
         self._order = [*self._keys, *(place for place, pair in enumerate(mapping) if not pair.key)]
         self.sink = sink
         self.sample_limit = sample_limit
-        self._samples = {kind: _Samples(sample_limit) for kind in DifferenceKind}
-        self._changed = [0] * len(mapping)
-        self._greatest: list[Decimal | None] = [None] * len(mapping)
-        self._greatest_float = [-1.0] * len(mapping)  # of what was told by arrays
         self._numbers = Numbers()
+        self._clear()
+
+    def can_rewind(self) -> bool:
+        return self.sink is None or (isinstance(self.sink, RewindableSink) and self.sink.can_rewind())
+
+    def rewind(self) -> None:
+        """Forgets all that it was told."""
+        self._clear()
+        if isinstance(self.sink, RewindableSink):
+            self.sink.rewind()
+
+    def _clear(self) -> None:
+        self.left_rows = 0
+        self.right_rows = 0
+        self.counts = dict.fromkeys(DifferenceKind, 0)
+        self.warnings: list[str] = []
+        self._samples = {kind: _Samples(self.sample_limit) for kind in DifferenceKind}
+        self._changed = [0] * len(self._mapping)
+        self._greatest: list[Decimal | None] = [None] * len(self._mapping)
+        self._greatest_float = [-1.0] * len(self._mapping)  # of what was told by arrays
 
     def common(self, rows: int, left: Occurrence, right: Occurrence, counts: tuple[int, int]) -> None:
         """Pairs of equal rows, or of rows within the tolerance."""

@@ -4,6 +4,7 @@ import errno
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from app.domain.reconciliation.result import DifferenceKind
 from app.domain.reconciliation.spill import SpillFile
 from tests.domain.reconciliation.reconciliation_oracle import pairs_of, run, side_of
 
-HELD = Thresholds(partition_bytes=1 << 17)
+HELD = Thresholds(partition_bytes=1 << 17, ordered_rows=0)
+IN_STEP = Thresholds(block_bytes=1 << 14)
 READ_AGAIN = replace(HELD, held_bytes=0)
 GATHERED = replace(READ_AGAIN, gathered_share=0.0, sample_bytes=1)
 
@@ -33,21 +35,30 @@ every_way = pytest.mark.parametrize(
         (ReconciliationOptions(method=ReconciliationMethod.BLOOM), HELD),
         (ReconciliationOptions(method=ReconciliationMethod.BLOOM), READ_AGAIN),
         (ReconciliationOptions(method=ReconciliationMethod.BLOOM), GATHERED),
+        (ReconciliationOptions(method=ReconciliationMethod.BLOOM), IN_STEP),
         (ReconciliationOptions(method=ReconciliationMethod.BLOOM, verify=False), READ_AGAIN),
     ],
-    ids=["exact", "bloom, held", "bloom", "bloom, gathered", "unverified"],
+    ids=["exact", "bloom, held", "bloom", "bloom, gathered", "bloom, in step", "unverified"],
 )
 
 
 def table(rows: int, *, seed: int, change_every: int = 0) -> str:
-    numbers = sorted(range(rows), key=lambda n: n * 2_654_435_761 * seed % 2**32)  # shuffled, the same each time
+    """In order for the seed 0; else shuffled, for each seed the same each time."""
+    numbers = sorted(range(rows), key=lambda n: n * 2_654_435_761 * seed % 2**32)
     lines = (f"{n},name {n},{n * 3 + (1 if change_every and n % change_every == 0 else 0)}.50" for n in numbers)
     return "id,name,amount\n" + "\n".join(lines) + "\n"
 
 
-@pytest.fixture(scope="module")
-def sides() -> tuple[Side, Side]:
-    return side_of(table(30_000, seed=1)), side_of(table(30_000, seed=3, change_every=500), name="Right")
+@cache
+def tables(*, ordered: bool) -> tuple[Side, Side]:
+    seeds = (0, 0) if ordered else (1, 3)
+    return side_of(table(30_000, seed=seeds[0])), side_of(table(30_000, seed=seeds[1], change_every=500), name="Right")
+
+
+@pytest.fixture
+def sides(request: pytest.FixtureRequest) -> tuple[Side, Side]:
+    way = getattr(request.node, "callspec", None)
+    return tables(ordered=way is not None and way.params.get("thresholds") is IN_STEP)
 
 
 @pytest.fixture(autouse=True)

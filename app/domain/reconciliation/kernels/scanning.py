@@ -163,7 +163,7 @@ def read_record(
 
 
 @inner
-def _behind_record(start: Address, end: Address, layout: Layout) -> tuple[int, Address]:
+def behind_record(start: Address, end: Address, layout: Layout) -> tuple[int, Address]:
     """What is behind a record that may have quotes, and whether it is well formed."""
     address, columns = start, 0
     while True:
@@ -184,7 +184,7 @@ def _read_line(
     line_end, delimiters, quotes = look_along(start, NEWLINE, layout.delimiter, QUOTE)
     after = line_end + 1
     if quotes:
-        ended, after = _behind_record(start, end, layout)
+        ended, after = behind_record(start, end, layout)
         if ended != READ:
             return ended, start
     elif delimiters + 1 != len(layout.slots):
