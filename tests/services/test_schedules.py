@@ -16,6 +16,7 @@ from app.store.unit_of_work import UnitOfWork
 from tests.support.workbench import Workbench
 
 NO_INTERVAL = timedelta()
+ONCE_A_YEAR = "0 0 1 1 *"  # no second fire falls due while a test runs
 Clock = Callable[[], datetime]
 
 
@@ -60,14 +61,14 @@ async def next_fire(bench: Workbench, playground: Playground) -> datetime:
 
 
 async def test_what_is_due_is_fired_once_and_the_next_time_is_set(bench: Workbench) -> None:
-    playground = await scheduled(bench)
+    playground = await scheduled(bench, cron=ONCE_A_YEAR)
     idle, _ = await bench.graph({"x": ""})
     due_at = await next_fire(bench, playground)
     tick = await service(bench).tick()
     (run,) = await runs(bench, playground)
     assert tick.fired == 1
     assert (run.trigger, run.status, run.scheduled_for) == (RunTrigger.SCHEDULED, RunStatus.PENDING, due_at)
-    assert utc_now() < await next_fire(bench, playground) <= utc_now() + timedelta(minutes=1)
+    assert utc_now() < await next_fire(bench, playground) <= utc_now() + timedelta(days=366)
     assert tick.next_fire_at == await next_fire(bench, playground)
     assert (await service(bench).tick()).fired == 0
     assert not await runs(bench, idle)
@@ -76,7 +77,7 @@ async def test_what_is_due_is_fired_once_and_the_next_time_is_set(bench: Workben
 
 
 async def test_many_schedulers_at_once_fire_once(bench: Workbench) -> None:
-    playgrounds = [await scheduled(bench) for _ in range(4)]
+    playgrounds = [await scheduled(bench, cron=ONCE_A_YEAR) for _ in range(4)]
     other = await bench.another_process()
     services = [service(bench, process=process) for process in (bench.process, other) for _ in range(3)]
     await asyncio.gather(*(each.tick() for each in services))

@@ -1,5 +1,7 @@
 """The comparison of large sides, exact and in bounded memory, near the cost of reading the two files.
 
+Sides in the same order are walked along in step (`in_step`). All others:
+
 1. *Scan* (`scan`): each side is read once, both at the same time. A kernel parses the records by bytes, brings every
    mapped cell to its canonical text (`cells`), and keeps 64 bits of hash for each row and, with keys, for each key.
    These go to disk in partitions by the key's hash (without keys, the row's). Where both sides are written alike and
