@@ -18,7 +18,7 @@ FLOORS = ("cat", "wc -l")
 
 POLARS = ("polars>=2.1,<3",)
 DATACOMPY = ("datacompy>=1.1,<2",)  # it wants an older pandas and Polars than anybody else
-CSVDIFF = "github.com/aswinkarthik/csvdiff@latest"
+CSVDIFF = "github.com/aswinkarthik/csvdiff@v1.4.0"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
