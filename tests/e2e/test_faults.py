@@ -291,7 +291,9 @@ async def test_a_run_that_is_started_while_redis_is_away_runs_when_it_is_back(de
 async def test_a_task_that_ends_while_the_database_is_away_is_not_run_again(deployment: Deployment, api: Api) -> None:
     run = await three_in_a_row(api, "blind", deployment.pace("blind", 1))
     async with api.socket() as socket, asyncio.timeout(PATIENCE):
-        following = asyncio.create_task(whole(socket, run))
+        begun = asyncio.Event()
+        following = asyncio.create_task(whole(socket, run, begun))
+        await begun.wait()
         await until(lambda: deployment.runs_in_engine("blind"))
         deployment.scheduler.send_signal(signal.SIGSTOP)  # it would take the silent workers for dead
         try:
@@ -308,8 +310,13 @@ async def test_a_task_that_ends_while_the_database_is_away_is_not_run_again(depl
     assert "Traceback" not in deployment.platform.logs()
 
 
-async def whole(socket: Socket, run: str) -> list[dict[str, Any]]:
-    return [e async for payload in socket.subscribe(RUN_EVENTS, id=run) for e in payload["data"]["runEvents"]["events"]]
+async def whole(socket: Socket, run: str, begun: asyncio.Event) -> list[dict[str, Any]]:
+    """A run's events to its end; says when the first ones have come."""
+    events: list[dict[str, Any]] = []
+    async for payload in socket.subscribe(RUN_EVENTS, id=run):
+        events += payload["data"]["runEvents"]["events"]
+        begun.set()
+    return events
 
 
 async def test_a_follower_of_a_server_that_is_killed_goes_on_at_its_cursor_on_the_next(
