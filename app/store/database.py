@@ -71,12 +71,21 @@ class Database:
                 "max_overflow": 0,
                 "pool_timeout": max_wait.total_seconds(),
                 "pool_recycle": int(max_age.total_seconds()),
-                "connect_args": {"init_command": LET_GO_OF_LOCKS, **(connect_args or {})},
             }
+            arguments = connect_args or {}
             self._readers = create_async_engine(
-                self.url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **pool
+                self.url,
+                isolation_level="AUTOCOMMIT",
+                skip_autocommit_rollback=True,
+                connect_args={**arguments},
+                **pool,
             )
-            self._writers = create_async_engine(self.url, isolation_level="READ COMMITTED", **pool)
+            self._writers = create_async_engine(
+                self.url,
+                isolation_level="READ COMMITTED",
+                connect_args={"init_command": LET_GO_OF_LOCKS, **arguments},  # the driver commits behind it
+                **pool,
+            )
             for engine in (self._readers, self._writers):
                 _connect_or_say_so(engine)
                 if check_on_borrow:
