@@ -37,11 +37,11 @@ class Buffer:
 
     def end_of_line(self, start: int, size: int, *, last: bool) -> int:
         """Behind the last line's end; the last line of a file gets one where it has none."""
-        end = self.bytes.rfind(b"\n", start, size) + 1
+        end = max(self.bytes.rfind(b"\n", start, size) + 1, start)
         if last and end < size:
             self.bytes[size] = ord("\n")
             return size + 1
-        return max(end, start)
+        return end
 
     def keep(self, start: int, end: int) -> int:
         """Moves a stretch to the front; gives its length."""

@@ -68,6 +68,20 @@ def test_cells_do_not_run_into_each_other(
     assert counts(result) == (0, 0, 1, 1)
 
 
+@pytest.mark.parametrize("held_bytes", [0, 1 << 20], ids=["read again", "held"])
+@pytest.mark.parametrize("end", ["\n", ""], ids=["ended", "unended"])
+def test_a_side_that_ends_with_a_block_has_no_row_behind_it(held_bytes: int, end: str, tmp_path: Path) -> None:
+    """Of one column an empty line would be a row: it must not be made of an end that is there already."""
+    thresholds = Thresholds(block_bytes=16, ordered_rows=0, held_bytes=held_bytes)
+    for rows in range(1, 33):
+        text = "n\n" + "\n".join(f"{row % 10}" for row in range(rows)) + end
+        for options in BOTH:
+            result, _ = run(
+                side_of(text), side_of(text), pairs_of("n"), options, spill_dir=tmp_path, thresholds=thresholds
+            )
+            assert (*counts(result), result.right_row_count) == (rows, 0, 0, 0, rows)
+
+
 def test_300_000_disjoint_rows_have_nothing_in_common(tmp_path: Path) -> None:
     """A filter of a fixed size would call most of them common; ours grows with the rows."""
     left = side_of("id\n" + "\n".join(map(str, range(300_000))))
