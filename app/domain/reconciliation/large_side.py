@@ -57,10 +57,8 @@ class LargeSide:
         self._held = HeldRows(source.side.size_bytes if hold else None)
         self.extent = Extent(rows=0, check=0, index=np.empty(0, np.int64))
         self.left_over = 0
-        self.groups = Bloom(
-            1, 0.5
-        )  # of what is left over, where rows are grouped by another hash than they are counted by
         self._false_positive_rate = thresholds.false_positive_rate
+        self.groups = Bloom(1, self._false_positive_rate)  # of what is left over, where rows are grouped by their text
         self._left_over: dict[int, Entries] = {}  # of held rows, by partition
         self._left_over_check = 0
         self._marks = np.empty(0, np.uint8)
@@ -110,7 +108,8 @@ class LargeSide:
 
     def pick(self, weight: float) -> None:
         """Reads what is left over again, where it is not held; each byte counts for so much of the progress."""
-        self.groups = Bloom(max(self.left_over, 1), self._false_positive_rate)
+        if self.source.grouped_by_text:
+            self.groups = Bloom(max(self.left_over, 1), self._false_positive_rate)
         for start in range(0, len(self._marks), _MARKS_AT_ONCE):
             bits = np.unpackbits(self._marks[start : start + _MARKS_AT_ONCE], bitorder="little")
             numbers = np.flatnonzero(bits) + 8 * start
