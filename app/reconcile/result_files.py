@@ -35,8 +35,11 @@ class ResultFile:
         return self._empty if self._is_aside else None
 
     def _empty(self) -> None:
-        self._stream.seek(0)
-        self._stream.truncate()
+        try:
+            self._stream.seek(0)
+            self._stream.truncate()
+        except OSError as error:
+            refuse(self._path, error)
 
 
 @contextmanager

@@ -36,6 +36,8 @@ def compare(
 ) -> ReconciliationResult:
     """Compares the mapped columns row by row; `differences` hears of every differing row, in no particular order.
 
+    A sink that can take back what it was told (`tally.RewindableSink`) lets sides in one order be compared in one walk.
+
     `progress` hears a share of the bytes to read that rises to 1.0. `compiling` hears 0.0 where the comparison has to
     wait for its native code, which is made once for a machine, and 1.0 behind that. Raises InvalidError for a mapping
     that does not fit, MalformedError for a side that is no CSV table, UnavailableError where `spill_dir` has no room

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from app.domain.reconciliation.buffer import BYTE_ORDER_MARK, Buffer
 from app.domain.reconciliation.kernels.in_step import Run, ascends, new_run, read_run
-from app.domain.reconciliation.kernels.records import Work, new_work
+from app.domain.reconciliation.kernels.records import new_work
 from app.domain.reconciliation.kernels.scanning import FULL, MALFORMED, Layout
 from app.domain.reconciliation.options import Thresholds
 from app.domain.reconciliation.progress import Meter
@@ -40,9 +40,8 @@ class OrderedSide:
         self._read_to = 0  # in the buffer: behind the last record of the run
         self._size = 0  # of what is in the buffer
         self._at_end = False
-        self._work: Work
+        self._is_begun = False  # the header is read
         self._work, self._room = new_work(len(layout.keys), self.buffer.size)
-        self._begin()
 
     def waiting(self) -> Run:
         """The records that are not settled."""
@@ -59,7 +58,9 @@ class OrderedSide:
     def refill(self) -> None:
         """Reads on where at most half of the records still wait. Raises: ComparisonCancelledError."""
         self._meter.check()
-        if self.complete or self._done * 2 < self._count:
+        if not self._is_begun:
+            self._begin()
+        if not self.in_order or self.complete or self._done * 2 < self._count:
             return
         self._make_room()
         self._fill()
@@ -70,6 +71,7 @@ class OrderedSide:
 
     def _begin(self) -> None:
         """Reads the header."""
+        self._is_begun = True
         self._fill()
         self._read_to = len(BYTE_ORDER_MARK) if self.buffer.bytes[: len(BYTE_ORDER_MARK)] == BYTE_ORDER_MARK else 0
         header = new_run(1)

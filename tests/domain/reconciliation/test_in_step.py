@@ -12,6 +12,7 @@ from app.domain.reconciliation.compare import compare
 from app.domain.reconciliation.differences import DifferencesTable
 from app.domain.reconciliation.in_step import InStepComparison
 from app.domain.reconciliation.options import ReconciliationMethod, ReconciliationOptions, Thresholds
+from app.domain.reconciliation.records import MalformedError
 from app.domain.reconciliation.result import ReconciliationResult, RowDifference
 from tests.domain.reconciliation.reconciliation_oracle import pairs_of, run, side_of
 
@@ -116,7 +117,7 @@ def test_a_broken_table_is_refused_in_the_usual_words(walks: Walks, tmp_path: Pa
     refusals = []
     for options in (EXACT, BLOOM):
         sides = side_of(table(ROWS) + "1,2\n"), side_of(table(ROWS), name="Right")
-        with pytest.raises(Exception, match="line 2002") as caught:
+        with pytest.raises(MalformedError, match="line 2002") as caught:
             run(*sides, pairs_of("k", "n", "v", keys=("k",)), options, spill_dir=tmp_path, thresholds=BLOCKS)
         refusals.append(str(caught.value))
     assert refusals[0] == refusals[1]
