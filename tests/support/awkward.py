@@ -108,6 +108,7 @@ def trial(seed: int) -> Trial:
             partition_bytes=random.choice([1, 300, 20_000, 4 << 20]),
             block_bytes=random.choice([16, 64, 300, 4096, 512 << 10]),
             block_rows=random.choice([1, 3, 64, 1 << 16]),
+            residue_rows=random.choice([1, 20, 1000]),
             ordered_rows=random.choice([0, 1, 3, 64]),
         ),
         sample_limit=random.choice([0, 1, 5, 100]),

@@ -197,7 +197,7 @@ class LargeComparison:
         self._tally.left_rows, self._tally.right_rows = left.extent.rows, right.extent.rows
         matching = Matching(left=left, right=right, sample_limit=self._sample_limit, meter=self._meter)
         totals = Totals(left=left, right=right, matching=matching, tally=self._tally)
-        left_over = LeftOver(left=left, right=right, matching=matching, totals=totals)
+        left_over = self._left_over(left, right, matching, totals)
         resolver = self._resolver(left, right)
 
         def compare(partition: int) -> None:
@@ -218,6 +218,9 @@ class LargeComparison:
         totals.report()
         return True
 
+    def _left_over(self, left: LargeSide, right: LargeSide, matching: Matching, totals: Totals) -> LeftOver:
+        return LeftOver(left=left, right=right, matching=matching, totals=totals, thresholds=self._thresholds)
+
     def _resolver(self, left: LargeSide, right: LargeSide) -> Resolver:
         return Resolver(
             sources=self._sources,
@@ -231,7 +234,7 @@ class LargeComparison:
     def _resolve(self, left: LargeSide, right: LargeSide, matching: Matching, crew: Crew, stack: ExitStack) -> None:
         resolver = self._resolver(left, right)
         totals = Totals(left=left, right=right, matching=matching, tally=self._tally)
-        left_over = LeftOver(left=left, right=right, matching=matching, totals=totals)
+        left_over = self._left_over(left, right, matching, totals)
         weight = (left.left_over_bytes() + right.left_over_bytes()) * RESOLVE_WEIGHT
         self._meter.expect(weight)
         read = left_over.read

@@ -160,7 +160,8 @@ class LargeSide:
         return hashes
 
     def _take(self, scanned: Scanned) -> None:
-        self._entries.add(scanned.groups, scanned.rows)
+        counted = scanned.rows if self.source.grouped_by_text else scanned.groups
+        self._entries.add(counted, scanned.rows)
 
 
 def partition_bits_for(left: Side, right: Side, thresholds: Thresholds) -> int:

@@ -11,10 +11,10 @@ from rbloom import Bloom
 from app.domain.reconciliation.kernels.matching import GROUP
 from app.domain.reconciliation.large_side import LargeSide
 from app.domain.reconciliation.matching import Matching
+from app.domain.reconciliation.options import Thresholds
 from app.domain.reconciliation.residue import Remainder, Residue, ResidueSpill
 from app.domain.reconciliation.totals import Totals
 
-_ROWS_AT_ONCE = 1 << 15  # of a side, about
 _HALF = 32  # bits of a note: totals of both sides are in it
 _SHARES_OF_REPEATED = 4  # at least, where keys that stand more than once are counted
 
@@ -22,12 +22,14 @@ _SHARES_OF_REPEATED = 4  # at least, where keys that stand more than once are co
 class LeftOver:
     """Threads may read different shares, each once."""
 
-    def __init__(self, *, left: LargeSide, right: LargeSide, matching: Matching, totals: Totals) -> None:
+    def __init__(
+        self, *, left: LargeSide, right: LargeSide, matching: Matching, totals: Totals, thresholds: Thresholds
+    ) -> None:
         self._sides = (left, right)
         self._totals = totals
         self._keyed = bool(left.source.keys)
         self._partitions = 1 << left.partition_bits
-        self.shares = max(left.left_over, right.left_over) // _ROWS_AT_ONCE
+        self.shares = max(left.left_over, right.left_over) // thresholds.residue_rows
         if matching.repeating and self._keyed:
             self.shares = max(self.shares, _SHARES_OF_REPEATED)
         self.shares = min(max(self.shares, 1), self._partitions)

@@ -99,6 +99,7 @@ class Thresholds:
     held_bytes: int = 96 << 20  # of each side's text: what is larger is read again, for it is not held in memory
     sample_bytes: int = 8 << 20  # of each side's text, from which is told how to go on with what is not held
     gathered_share: float = 0.25  # of the keys on both sides, by a sample: where as many differ, no file is read twice
+    residue_rows: int = 1 << 15  # of each side, about: so many of those that are left over are settled at once
     ordered_rows: int = 64  # of each side: where the first ones ascend, both sides are walked along in step; 0: never
     block_bytes: int = 1 << 20  # the most that is read at once; a record that is longer makes it larger
     block_rows: int = 1 << 15  # the most that is hashed at once
@@ -118,6 +119,7 @@ class Thresholds:
             (self.partition_bytes, 1, "The bytes of a partition", "partitionBytes"),
             (self.held_bytes, 0, "The bytes that are held of a side", "heldBytes"),
             (self.sample_bytes, 1, "The bytes of a sample", "sampleBytes"),
+            (self.residue_rows, 1, "The rows that are settled at once", "residueRows"),
             (self.ordered_rows, 0, "The rows that tell an order", "orderedRows"),
             (self.block_bytes, 1, "The bytes of a block", "blockBytes"),
             (self.block_rows, 1, "The rows of a block", "blockRows"),

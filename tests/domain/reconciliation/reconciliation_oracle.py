@@ -187,7 +187,7 @@ def pairs_of(*names: str, keys: tuple[str, ...] = ()) -> tuple[ColumnMapping, ..
 
 # Tables of the tests are small: the large method has all of them in memory, unless it is told not to.
 # That the first rows are in order tells little: where they go on otherwise, all that was told has to be taken back.
-HELD = Thresholds(partition_bytes=64, false_positive_rate=0.2, ordered_rows=0, block_bytes=16)
+HELD = Thresholds(partition_bytes=64, false_positive_rate=0.2, ordered_rows=0, residue_rows=2, block_bytes=16)
 IN_STEP = replace(HELD, ordered_rows=2, block_rows=2)
 READ_AGAIN = replace(HELD, held_bytes=0)
 GATHERED = replace(READ_AGAIN, gathered_share=0.0, sample_bytes=1)

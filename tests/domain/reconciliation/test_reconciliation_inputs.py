@@ -60,6 +60,8 @@ def test_a_pass_rule_that_makes_no_sense_is_refused(wrong: dict[str, float], fie
         {"sample_bytes": 0},
         {"gathered_share": 1.5},
         {"gathered_share": math.nan},
+        {"residue_rows": 0},
+        {"ordered_rows": -1},
         {"block_bytes": 0},
         {"block_rows": 0},
     ],
