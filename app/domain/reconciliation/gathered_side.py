@@ -77,6 +77,9 @@ class GatheredSide(LargeSide):
     def size(self, partition: int) -> int:
         return len(self._brought[partition][0])
 
+    def are_at_hand(self) -> bool:
+        return True
+
     def leave(self, partition: int, entries: Entries) -> None:
         self._left_over[partition] = entries
         with self._lock:

@@ -31,7 +31,7 @@ from app.domain.reconciliation.ordered_side import OrderedSide
 from app.domain.reconciliation.pairing import Pairing
 from app.domain.reconciliation.progress import Meter
 from app.domain.reconciliation.records import Cells, MalformedError, Records
-from app.domain.reconciliation.residue import Residue
+from app.domain.reconciliation.residue import Remainder, Residue
 from app.domain.reconciliation.resolving import Resolver
 from app.domain.reconciliation.rows import RowSource
 from app.domain.reconciliation.tally import Tally
@@ -185,7 +185,7 @@ class InStepComparison:
             for side, chosen in enumerate(records)
         )
         places = np.arange(len(unlike))
-        resolver.resolve_paired(left, right, np.column_stack([places, places]))
+        resolver.resolve(Remainder(left=left, right=right, pairs=np.column_stack([places, places])))
 
     def _with_samples(self, unlike: NDArray[np.int64], pairs: NDArray[np.int64], first: int) -> NDArray[np.int64]:
         """With the first pairs that are alike, as long as they may be samples."""

@@ -39,7 +39,7 @@ from app.domain.reconciliation.gathered_side import GatheredSide
 from app.domain.reconciliation.in_step import InStepComparison, common_order
 from app.domain.reconciliation.kernels.hashing import Seeds, new_seeds
 from app.domain.reconciliation.large_side import LargeSide, partition_bits_for
-from app.domain.reconciliation.left_over import LeftOver, Regrouped
+from app.domain.reconciliation.left_over import LeftOver, Regrouped, Singles
 from app.domain.reconciliation.matching import Matching
 from app.domain.reconciliation.options import Thresholds
 from app.domain.reconciliation.pairing import Pairing
@@ -164,12 +164,27 @@ class LargeComparison:
             self._meter.expect(self._size_bytes * (1 + MATCH_WEIGHT))
             return False
         self._meter.expect(left.to_pick() * PICK_WEIGHT + right.to_pick() * PICK_WEIGHT)
-        crew.both(lambda: left.pick(PICK_WEIGHT), lambda: right.pick(PICK_WEIGHT))
+        singles = self._singles(left, right, matching)
+        if singles is None:
+            crew.both(lambda: left.pick(PICK_WEIGHT), lambda: right.pick(PICK_WEIGHT))
+        else:
+            crew.both(
+                lambda: left.pick(PICK_WEIGHT, keep=lambda picked: singles.tell(picked, 0)),
+                lambda: right.pick(PICK_WEIGHT, keep=lambda picked: singles.tell(picked, 1)),
+            )
         if left.common_check() != right.common_check():
+            if singles is not None:
+                self._tally.rewind()
             return False
         self._tally.left_rows, self._tally.right_rows = left.extent.rows, right.extent.rows
         self._resolve(left, right, matching, crew, stack)
         return True
+
+    def _singles(self, left: LargeSide, right: LargeSide, matching: Matching) -> Singles | None:
+        """Where what is told can be taken back: it is before hashes are known to be right."""
+        if left.source.keys or left.source.grouped_by_text or left.is_held() or not self._tally.can_rewind():
+            return None
+        return Singles(resolver=self._resolver(left, right), matching=matching, partition_bits=self._partition_bits)
 
     def _prospect(self, seeds: Seeds, crew: Crew) -> tuple[bool, bool]:
         found = prospect(self._sources, seeds=seeds, thresholds=self._thresholds, meter=self._meter, crew=crew)

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -78,6 +78,10 @@ class LargeSide:
         """The entries of a partition."""
         return self._entries.size(partition)
 
+    def are_at_hand(self) -> bool:
+        """Whether the records are in memory when partitions are matched."""
+        return self.is_held()
+
     def is_held(self) -> bool:
         """Whether all records are in memory."""
         return self._held.fits
@@ -106,8 +110,11 @@ class LargeSide:
         size_bytes = self.source.side.size_bytes
         return min(size_bytes, size_bytes * self.left_over * INDEXED // max(self.extent.rows, 1))
 
-    def pick(self, weight: float) -> None:
-        """Reads what is left over again, where it is not held; each byte counts for so much of the progress."""
+    def pick(self, weight: float, *, keep: Callable[[Residue], Residue] = lambda picked: picked) -> None:
+        """Reads what is left over again, where it is not held; each byte counts for so much of the progress.
+
+        `keep` gives those of the records that are to be settled later; their addresses are good as long as it runs.
+        """
         if self.source.grouped_by_text:
             self.groups = Bloom(max(self.left_over, 1), self._false_positive_rate)
         for start in range(0, len(self._marks), _MARKS_AT_ONCE):
@@ -118,7 +125,8 @@ class LargeSide:
                 self._left_over_check += int(scanned.checks.sum(dtype=np.uint64))
                 if self.source.grouped_by_text:
                     self.groups.update(scanned.groups.view(np.int64).data)
-                self.residue.add(residue_at(picked, scanned), np.zeros(len(picked), np.int64))
+                kept = keep(residue_at(picked, scanned))
+                self.residue.add(kept, np.zeros(len(kept), np.int64))
 
     def read(self, partitions: Sequence[int]) -> Residue:
         """What is left over of some partitions; several threads may read."""

@@ -34,6 +34,7 @@ from app.domain.reconciliation.kernels.matching import (
 from app.domain.reconciliation.large_side import LargeSide
 from app.domain.reconciliation.progress import Meter
 
+_SIDES = 2
 _SAMPLE_ROWS = 256
 _MOST_AT_ONCE = 1 << 21  # entries of a partition; more than that are not spread evenly, and are counted in shares
 _FIRST_SLOTS = 1 << 18  # a larger table is made only for as many distinct hashes
@@ -64,6 +65,14 @@ class Joined:
     of_right: NDArray[np.int32]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pairs:
+    """Of what is left over of a partition: the places of the pairs, of shape (n, 2), and the rows of each side."""
+
+    places: NDArray[np.int32]
+    rows: tuple[int, int]
+
+
 class Matching:
     """Each thread matches partitions of its own."""
 
@@ -75,7 +84,9 @@ class Matching:
         self._lock = threading.Lock()
         self._samples: list[CommonRows] = []
         self.pairs = 0
-        self.repeating: set[int] = set()  # partitions in which a key stands more than once
+        # Partitions in which a key stands more than once; without keys, a row that is left over.
+        self.repeating: set[int] = set()
+        self._pairs: dict[int, Pairs] = {}
 
     def match(self, partition: int) -> None:
         """Leaves the rows without an equal to their sides. Raises: ComparisonCancelledError."""
@@ -109,8 +120,8 @@ class Matching:
         return self._samples
 
     def _take_joined(self, partition: int, joined: Joined) -> None:
-        left = joined.left[unequal_places(joined.left, joined.right, joined.of_left)]
-        right = joined.right[unequal_places(joined.right, joined.left, joined.of_right)]
+        left = unequal_places(joined.left, joined.right, joined.of_left)
+        right = unequal_places(joined.right, joined.left, joined.of_right)
         found = np.empty((self._sample_limit, 2), np.int64)
         held = first_equal(joined.left, joined.right, joined.of_left, self._last_sample(), found)
         samples = [
@@ -124,7 +135,21 @@ class Matching:
             for at_left, at_right in found[:held].tolist()
         ]
         self._take(len(joined.left) - len(left), samples)
-        self._leave(partition, left, right)
+        if self._left.are_at_hand():
+            self._pairs[partition] = _pairs_among(joined, left, right)
+        self._leave(partition, joined.left[left], joined.right[right])
+
+    def take_pairs(self, partitions: Sequence[int]) -> NDArray[np.int64] | None:
+        """The pairs among what was left over of some partitions, as it comes one after the other; None if not known."""
+        found = []
+        start = np.zeros(_SIDES, np.int64)
+        for partition in partitions:
+            pairs = self._pairs.pop(partition, None)
+            if pairs is None:
+                return None
+            found.append(pairs.places + start)
+            start += pairs.rows
+        return np.concatenate(found)
 
     def count_rows(self, partition: int) -> None:
         """Leaves the surplus of each row to its side, whether or not keys repeat."""
@@ -132,8 +157,10 @@ class Matching:
         shares = shares_of(self._left, self._right, partition)
         for share in range(shares):
             counts = counted(self._left, self._right, partition, ROW, share=share, shares=shares)
-            found, differing = pairs(counts)
+            found, differing, several = pairs(counts)
             self._take(found, self._first(partition, counts))
+            if several:
+                self.repeating.add(partition)
             if differing:
                 left += self._surplus(partition, counts, share, shares, on_left=True)
                 right += self._surplus(partition, counts, share, shares, on_left=False)
@@ -188,6 +215,15 @@ def joined(left: Entries, right: Entries) -> Joined | None:
         left=left, right=right, of_left=np.empty(len(left), np.int32), of_right=np.empty(len(right), np.int32)
     )
     return found if join(left, right, table, found.of_left, found.of_right) else None
+
+
+def _pairs_among(joined: Joined, left: NDArray[np.int64], right: NDArray[np.int64]) -> Pairs:
+    """The pairs among the entries at these places, whose partners are among them."""
+    place_of = np.empty(len(joined.right), np.int32)
+    place_of[right] = np.arange(len(right), dtype=np.int32)
+    partners = joined.of_left[left]
+    paired = np.flatnonzero(partners >= 0).astype(np.int32)
+    return Pairs(places=np.column_stack([paired, place_of[partners[paired]]]), rows=(len(left), len(right)))
 
 
 def shares_of(left: LargeSide, right: LargeSide, partition: int) -> int:

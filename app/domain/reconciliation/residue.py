@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.reconciliation.kernels.framing import HEAD_BYTES, frame, unframe
-from app.domain.reconciliation.kernels.matching import FIELDS, GROUP, NUMBER, ROW, Entries
+from app.domain.reconciliation.kernels.matching import FIELDS, GROUP, NUMBER, ROW, Entries, no_entries
 from app.domain.reconciliation.kernels.memory import PADDING_BYTES, address_of
 from app.domain.reconciliation.scan import bytes_at
 from app.domain.reconciliation.spill import SpillFile
@@ -40,6 +40,17 @@ class Residue:
     def numbers(self) -> NDArray[np.int64]:
         return self.entries[:, NUMBER]
 
+    @classmethod
+    def none(cls) -> "Residue":
+        """No records."""
+        return cls(
+            entries=no_entries(),
+            totals=np.zeros((0, 2), np.int64),
+            starts=np.empty(0, np.int64),
+            ends=np.empty(0, np.int64),
+            held_by=None,
+        )
+
     def part(self, places: NDArray[np.int64]) -> "Residue":
         """Some of the records."""
         return Residue(
@@ -63,11 +74,11 @@ class Residue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remainder:
-    """Whole groups of both sides; `unique` where no group has two rows of a side."""
+    """Whole groups of both sides; the places of their pairs, of shape (n, 2), where no group has two rows of a side."""
 
     left: Residue
     right: Residue
-    unique: bool
+    pairs: NDArray[np.int64] | None = None
 
 
 class ResidueSpill(AbstractContextManager["ResidueSpill"]):

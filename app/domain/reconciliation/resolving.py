@@ -17,7 +17,6 @@ from app.domain.reconciliation.kernels.matching import GROUP, ROW
 from app.domain.reconciliation.kernels.records import DIFFERENT, EQUAL, UNSURE, new_work
 from app.domain.reconciliation.kernels.resolving import ALONE, INTRICATE, PAIRED, compare_pairs, settle
 from app.domain.reconciliation.kernels.scanning import Layout
-from app.domain.reconciliation.matching import joined
 from app.domain.reconciliation.options import ReconciliationOptions
 from app.domain.reconciliation.pairing import Pairing
 from app.domain.reconciliation.progress import Meter
@@ -63,21 +62,16 @@ class Resolver:
             return
         self._meter.check()
         sides = (left, right)
-        if remainder.unique:
-            fates, copies, pairs = _joined(sides)
+        if remainder.pairs is not None:
+            pairs = remainder.pairs
+            fates, copies, _ = _all_alone(sides)
+            for fate, of in zip(fates, pairs.T, strict=True):
+                fate[of] = PAIRED
         elif _surely_alone(left) and _surely_alone(right):
             fates, copies, pairs = _all_alone(sides)
         else:
             fates, copies, pairs = _grouped(sides)
         self._settle(sides, fates, copies, pairs)
-
-    def resolve_paired(self, left: Residue, right: Residue, pairs: NDArray[np.int64]) -> None:
-        """Settles records whose partners are known, as `pairs` of places; all others have none."""
-        self._meter.check()
-        fates, copies, _ = _all_alone((left, right))
-        for fate, of in zip(fates, pairs.T, strict=True):
-            fate[of] = PAIRED
-        self._settle((left, right), fates, copies, pairs)
 
     def add_common(self, rows: int) -> None:
         """Pairs of equal rows that are no samples."""
@@ -148,22 +142,6 @@ class Resolver:
             pool.take_left(_rows(sides[0], self._sources[0], places[0].tolist()))
             pool.take_right(_rows(sides[1], self._sources[1], places[1].tolist()))
             pool.settle()
-
-
-def _joined(sides: tuple[Residue, Residue]) -> tuple[Fates, Fates, NDArray[np.int64]]:
-    """Fates, copies and pairs, where no group has two rows of a side; says in the totals who has a counterpart."""
-    found = joined(sides[0].entries, sides[1].entries)
-    if found is None:
-        raise AssertionError
-    fates, copies = [], []
-    for place, (side, partners) in enumerate(zip(sides, (found.of_left, found.of_right), strict=True)):
-        paired = partners >= 0
-        fates.append(np.where(paired, PAIRED, ALONE))
-        copies.append(np.ones(len(side), np.int64))
-        side.totals[:, place], side.totals[:, 1 - place] = 1, paired
-    on_left = np.flatnonzero(found.of_left >= 0)
-    pairs = np.column_stack([on_left, found.of_left[on_left]]).astype(np.int64, copy=False)
-    return (fates[0], fates[1]), (copies[0], copies[1]), pairs
 
 
 def _surely_alone(side: Residue) -> bool:

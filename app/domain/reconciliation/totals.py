@@ -28,14 +28,13 @@ class Totals:
         self._of_samples: dict[int, tuple[int, int]] = {}  # by their numbers on the left
 
     def look_up(self, partitions: Iterable[int], left: Residue, right: Residue) -> bool:
-        """Writes the totals of what is left over of some partitions; False where keys that stand once need none."""
-        if self._keyed:
-            repeating = [partition for partition in partitions if partition in self._matching.repeating]
-            if not repeating:
-                return False
-        elif not len(left) and not len(right):
+        """Writes the totals of what is left over of some partitions; False where no key (or row) is looked up."""
+        repeating = [partition for partition in partitions if partition in self._matching.repeating]
+        if not self._keyed:  # a row that stands once is on its side alone
+            left.totals[:, 0], right.totals[:, 1] = 1, 1
+        if not repeating:
             return False
-        for partition in partitions:
+        for partition in partitions if self._keyed else repeating:
             shares = shares_of(*self._sides, partition)
             for share in range(shares):
                 field = GROUP if self._keyed else ROW

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.errors import InvalidError
+from app.domain.errors import InvalidError, UnavailableError
 from app.domain.reconciliation.compare import compare
 from app.domain.reconciliation.differences import DifferencesTable
 from app.domain.reconciliation.options import PassRule, ReconciliationMethod, ReconciliationOptions, Thresholds
 from app.domain.reconciliation.records import MalformedError, Side
 from app.domain.reconciliation.result import DifferenceKind, ReconciliationResult
-from tests.domain.reconciliation.reconciliation_oracle import pairs_of, run, side_of
+from tests.domain.reconciliation.reconciliation_oracle import READ_AGAIN, pairs_of, run, side_of
 
 BOTH = [ReconciliationOptions(method=method) for method in ReconciliationMethod]
 both_methods = pytest.mark.parametrize("options", BOTH, ids=["exact", "bloom"])
@@ -80,6 +80,26 @@ def test_a_side_that_ends_with_a_block_has_no_row_behind_it(held_bytes: int, end
                 side_of(text), side_of(text), pairs_of("n"), options, spill_dir=tmp_path, thresholds=thresholds
             )
             assert (*counts(result), result.right_row_count) == (rows, 0, 0, 0, rows)
+
+
+@pytest.mark.parametrize("keys", [(), ("k",)], ids=["by row", "by key"])
+@pytest.mark.parametrize("coincidences", [1, 3])
+def test_where_the_hashes_of_different_rows_agree_all_begins_again(
+    coincidences: int, keys: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is told before the second hashes are seen to disagree is taken back."""
+    left = side_of("k,v\n" + "".join(f"{key},{key}\n" for key in range(400)))
+    right = side_of("k,v\n" + "".join(f"{key},{key + (key % 5 == 0)}\n" for key in reversed(range(400))))
+    checks = chain([1, 2] * coincidences, repeat(0))  # of the left and the right
+    monkeypatch.setattr("app.domain.reconciliation.large_side.LargeSide.common_check", lambda _: next(checks))
+    options = ReconciliationOptions(method=ReconciliationMethod.BLOOM)
+    if coincidences == 3:
+        with pytest.raises(UnavailableError, match="start the comparison once more"):
+            run(left, right, pairs_of("k", "v", keys=keys), options, spill_dir=tmp_path, thresholds=READ_AGAIN)
+        return
+    result, found = run(left, right, pairs_of("k", "v", keys=keys), options, spill_dir=tmp_path, thresholds=READ_AGAIN)
+    assert counts(result) == ((320, 80, 0, 0) if keys else (320, 0, 80, 80))
+    assert len(found) == (80 if keys else 160)
 
 
 def test_300_000_disjoint_rows_have_nothing_in_common(tmp_path: Path) -> None:

@@ -173,14 +173,16 @@ def count(entries: Entries, field: int, counts: Counts, on_left: bool, known: in
 
 
 @entry
-def pairs(counts: Counts) -> tuple[int, int]:
-    """The pairs of equal rows; how many hashes stand more often on one side than on the other."""
-    found = differing = 0
+def pairs(counts: Counts) -> tuple[int, int, int]:
+    """The pairs of equal rows; how many hashes stand more often on one side; and of these, how many more than once."""
+    found = differing = several = 0
     for slot in range(len(counts)):
         left, right = counts[slot, LEFT], counts[slot, RIGHT]
         found += min(left, right)
-        differing += left != right
-    return found, differing
+        if left != right:
+            differing += 1
+            several += left + right > 1
+    return found, differing, several
 
 
 @entry
