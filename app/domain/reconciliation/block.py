@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.domain.reconciliation.kernels.memory import PADDING_BYTES, address_of
 from app.domain.reconciliation.kernels.records import new_work
-from app.domain.reconciliation.kernels.resolving import lowest
+from app.domain.reconciliation.kernels.resolving import Apart, lowest
 from app.domain.reconciliation.kernels.scanning import Layout
 from app.domain.reconciliation.kernels.writing import Names, write_lines
 from app.domain.reconciliation.records import record_of, records_of
@@ -31,8 +31,7 @@ class Block:
     """Arrays of one length n: row numbers, and the records' addresses (0 where a side has none), left and right.
 
     `counts`, of shape (n, 3): equal rows, and how often the key (without keys, the row) is on the left and on the
-    right. `changed`, of shape (n, columns): which cells differ. `greatest`: for each column how far apart two numbers
-    are at most, or -1.
+    right. `changed`, of shape (n, columns): which cells differ; `apart` sums that up.
     """
 
     kind: DifferenceKind
@@ -41,7 +40,7 @@ class Block:
     ends: tuple[NDArray[np.int64], NDArray[np.int64]]
     counts: NDArray[np.int64]
     changed: NDArray[np.bool_]
-    greatest: NDArray[np.float64]
+    apart: Apart
 
     def longest(self) -> int:
         return max(int((ends - starts).max()) for starts, ends in zip(self.starts, self.ends, strict=True))
@@ -79,8 +78,8 @@ class BlockReader:
         chosen = self._lowest(block, worst)
         with lock:
             rows = int(block.counts[:, 0].sum())
-            changed = block.changed.sum(axis=0).tolist()
-            self._tally.add(block.kind, rows, changed=changed, greatest=block.greatest.tolist())
+            differing, greatest = (column.tolist() for column in block.apart)
+            self._tally.add(block.kind, rows, changed=differing, greatest=greatest)
             for difference in self._differences(block, chosen):
                 self._tally.sample(block.kind, *difference)
             if text is not None and isinstance(self._tally.sink, BlockSink):

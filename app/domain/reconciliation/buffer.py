@@ -66,9 +66,10 @@ class HeldRows:
         """As large as the side is, or nothing is held."""
         self.buffer = None if size_bytes is None else Buffer(size_bytes + 1)  # a full buffer tells that there is more
         self._count = 0
-        self._starts: list[NDArray[np.int64]] = []
-        self._lengths: list[NDArray[np.int32]] = []
-        self._checks: list[NDArray[np.uint64]] = []
+        most = 0 if size_bytes is None else _MOST_ROWS  # memory is taken as it is filled
+        self._starts = np.empty(most, np.int64)
+        self._lengths = np.empty(most, np.int32)
+        self._checks = np.empty(most, np.uint64)
 
     @property
     def fits(self) -> bool:
@@ -76,29 +77,25 @@ class HeldRows:
 
     def add(self, rows: Scanned) -> None:
         """Takes rows of the buffer."""
-        self._count += len(rows.starts)
+        first, self._count = self._count, self._count + len(rows.starts)
         if self._count > _MOST_ROWS:
             self.drop()
         if self.fits:
-            self._starts.append(rows.starts.copy())
-            self._lengths.append((rows.ends - rows.starts).astype(np.int32))
-            self._checks.append(rows.checks.copy())
+            self._starts[first : self._count] = rows.starts
+            np.subtract(rows.ends, rows.starts, out=self._lengths[first : self._count], casting="same_kind")
+            self._checks[first : self._count] = rows.checks
 
     def drop(self) -> None:
         """Holds nothing any more."""
         self.buffer = None
-        self._starts, self._lengths, self._checks = [], [], []
-
-    def finish(self) -> None:
-        """To be called when there are no more."""
-        if self.fits:
-            self._starts, self._lengths = [np.concatenate(self._starts)], [np.concatenate(self._lengths)]
-            self._checks = [np.concatenate(self._checks)]
+        self._starts, self._lengths, self._checks = (
+            np.empty(0, array.dtype) for array in (self._starts, self._lengths, self._checks)
+        )
 
     def find(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where these rows begin and end."""
-        starts = self._starts[0][numbers]
-        return starts, starts + self._lengths[0][numbers]
+        starts = self._starts[numbers]
+        return starts, starts + self._lengths[numbers]
 
     def checks(self, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
-        return self._checks[0][numbers]
+        return self._checks[numbers]

@@ -15,7 +15,15 @@ from app.domain.reconciliation.block import Block, BlockReader
 from app.domain.reconciliation.exact import Pool
 from app.domain.reconciliation.kernels.matching import GROUP, ROW
 from app.domain.reconciliation.kernels.records import DIFFERENT, EQUAL, UNSURE, new_work
-from app.domain.reconciliation.kernels.resolving import ALONE, INTRICATE, PAIRED, compare_pairs, settle
+from app.domain.reconciliation.kernels.resolving import (
+    ALONE,
+    INTRICATE,
+    PAIRED,
+    Apart,
+    compare_pairs,
+    new_apart,
+    settle,
+)
 from app.domain.reconciliation.kernels.scanning import Layout
 from app.domain.reconciliation.options import ReconciliationOptions
 from app.domain.reconciliation.pairing import Pairing
@@ -95,7 +103,7 @@ class Resolver:
         left, right = sides
         columns = len(self._layouts[0].keys)
         changed = np.zeros((len(pairs), columns), np.bool_)
-        greatest = np.full(columns, -1.0)
+        apart = new_apart(columns)
         outcomes = np.empty(len(pairs), np.int8)
         work, _room = new_work(columns, max(left.longest(), right.longest()))
         compare_pairs(
@@ -107,7 +115,7 @@ class Resolver:
             self._tolerance,
             work,
             changed,
-            greatest,
+            apart,
             outcomes,
         )
         blocks = []
@@ -119,7 +127,7 @@ class Resolver:
             elif len(which):
                 whole = len(which) == len(pairs)
                 chosen = (pairs, changed) if whole else (pairs[which], changed[which])
-                blocks.append(_paired(kind, sides, *chosen, greatest, keyed=self._keyed))
+                blocks.append(_paired(kind, sides, *chosen, apart, keyed=self._keyed))
         unsure = pairs[outcomes == UNSURE]
         for place in range(2):
             fates[place][unsure[:, place]] = INTRICATE
@@ -178,7 +186,7 @@ def _paired(
     sides: tuple[Residue, Residue],
     pairs: NDArray[np.int64],
     changed: NDArray[np.bool_],
-    greatest: NDArray[np.float64],
+    apart: Apart,
     *,
     keyed: bool,
 ) -> Block:
@@ -192,7 +200,7 @@ def _paired(
         ends=(left.ends[of_left], right.ends[of_right]),
         counts=np.column_stack([np.ones(len(pairs), np.int64), left.totals[of_left, 0], on_right]),
         changed=changed,
-        greatest=greatest,
+        apart=apart,
     )
 
 
@@ -210,7 +218,7 @@ def alone(
         ends=(ends[0], ends[1]),
         counts=np.column_stack([copies, side.totals[chosen]]),
         changed=np.zeros((len(chosen), columns), np.bool_),
-        greatest=np.full(columns, -1.0),
+        apart=new_apart(columns),
     )
 
 

@@ -104,7 +104,6 @@ class SideScanner:
                     reading.offset += start
                     held, start = buffer.keep(start, size), 0
                     buffer = self._with_room(buffer, held)
-        held_rows.finish()
         return reading.extent()
 
     def hash_cells(

@@ -41,7 +41,7 @@ class Contender:
 
 def contenders(*, install: bool) -> list[Contender]:
     """All there are, ours first. Those that want packages of their own get them where `install` says so."""
-    ours = (sys.executable, "-m", "tests.benchmarks.contenders.on_data_phantom")
+    ours = (sys.executable, str(HERE / "on_data_phantom.py"))
     duckdb = (sys.executable, str(HERE / "on_duckdb.py"))
     polars, no_polars = _python("polars", POLARS, install=install)
     datacompy, no_datacompy = _python("datacompy", DATACOMPY, install=install)

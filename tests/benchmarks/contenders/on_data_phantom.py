@@ -6,13 +6,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from question import File, Question, answer
+
 from app.domain.reconciliation.compare import compare
 from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import ReconciliationOptions, Thresholds
 from app.domain.reconciliation.records import Side
-from app.services.comparison_process import run
-from app.services.comparison_request import ComparisonRequest, SideFile
-from tests.benchmarks.contenders.question import File, Question, answer
 
 
 def counted(question: Question) -> dict[str, Any]:
@@ -29,10 +28,16 @@ def counted(question: Question) -> dict[str, Any]:
 
 
 def filed(question: Question) -> dict[str, Any]:
+    from app.services.comparison_process import run  # noqa: PLC0415 - only this way has a use for it
+    from app.services.comparison_request import ComparisonRequest, SideFile  # noqa: PLC0415 - likewise
+
+    def file(of: File) -> SideFile:
+        return SideFile(name=of.path, path=of.path, delimiter=of.delimiter)
+
     with tempfile.TemporaryDirectory() as folder:
         request = ComparisonRequest(
-            left=_file(question.left),
-            right=_file(question.right),
+            left=file(question.left),
+            right=file(question.right),
             mapping=_mapping(question),
             options=ReconciliationOptions(),
             thresholds=Thresholds(),
@@ -45,10 +50,6 @@ def filed(question: Question) -> dict[str, Any]:
 def _side(file: File) -> Side:
     path = Path(file.path)
     return Side(open=lambda: path.open("rb"), size_bytes=path.stat().st_size, delimiter=file.delimiter, name=path.name)
-
-
-def _file(file: File) -> SideFile:
-    return SideFile(name=file.path, path=file.path, delimiter=file.delimiter)
 
 
 def _mapping(question: Question) -> tuple[ColumnMapping, ...]:

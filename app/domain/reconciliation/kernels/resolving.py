@@ -1,5 +1,7 @@
 """Resolving what is left over: who stands alone in its group, which pairs differ and where, the lowest few of many."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -103,6 +105,17 @@ def settle(
     return found
 
 
+class Apart(NamedTuple):
+    """Of each column: how many pairs differ in it, and how far apart two numbers are at most (-1: there are none)."""
+
+    differing: NDArray[np.int64]
+    greatest: NDArray[np.float64]
+
+
+def new_apart(columns: int) -> Apart:
+    return Apart(differing=np.zeros(columns, np.int64), greatest=np.full(columns, -1.0))
+
+
 @inner
 def fetch_record(start: Address) -> None:
     """The lines of the cache that most records are in."""
@@ -148,12 +161,12 @@ def compare_pairs(
     tolerance: tuple[float, float],
     work: Work,
     changed: Table[np.bool_],
-    greatest: NDArray[np.float64],
+    apart: Apart,
     outcomes: NDArray[np.int8],
 ) -> None:
     """For each pair EQUAL (within the tolerance), DIFFERENT or UNSURE, and which cells differ.
 
-    `alike` says that both layouts are one. `greatest` is raised to how far apart two numbers of a column are.
+    `alike` says that both layouts are one. `apart` is added to.
     """
     left_layout, right_layout = layouts
     columns = changed.shape[1]
@@ -185,7 +198,8 @@ def compare_pairs(
         if outcome == DIFFERENT:
             for slot in range(columns):
                 if changed[pair, slot]:
-                    greatest[slot] = max(greatest[slot], work.distances[slot])
+                    apart.differing[slot] += 1
+                    apart.greatest[slot] = max(apart.greatest[slot], work.distances[slot])
 
 
 @entry
