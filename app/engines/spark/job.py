@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
 from app.domain.outputs import OutputColumn
-from app.engines.base import EngineError, OutputSink, WorkUdf
+from app.engines.base import EngineError, OutputSink, TransientEngineError, WorkUdf
 from app.engines.pyspark.cells import type_name
 from app.engines.pyspark.script import in_thread
 from app.engines.running import RunningWork
@@ -95,9 +95,7 @@ class SqlJob(RunningWork):
             self.say("Taken over from another process")
             await self._take(self._client.attach(self._session, operation_of(self._session, 0)), is_query=True)
             return
-        if self._conf:
-            await self._client.configure(self._session, self._conf)
-        await self._bring_functions()
+        await self._prepare_session()
         for number, statement in enumerate(self._statements):
             if self._stopped:
                 return
@@ -108,6 +106,14 @@ class SqlJob(RunningWork):
             rows = await self._take(responses, is_query=statement.is_query)
             seconds = asyncio.get_running_loop().time() - started
             self.say(f"Statement {number + 1} of {len(self._statements)}: {rows} rows in {seconds:.3f} s")
+
+    async def _prepare_session(self) -> None:
+        try:
+            if self._conf:
+                await self._client.configure(self._session, self._conf)
+            await self._bring_functions()
+        except HandleError as error:  # ended by another process, or forgotten: this one has run nothing in it yet
+            raise TransientEngineError(f"The Spark server has lost the session: {error}", code="CONNECTION") from error
 
     async def _halt(self) -> None:
         with suppress(EngineError):  # unknown to the server, as yet or already

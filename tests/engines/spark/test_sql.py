@@ -9,6 +9,7 @@ import pytest
 from app.domain.tasks import TaskType
 from app.engines.base import Handle, TerminalEngineError, TransientEngineError, WorkState
 from app.engines.spark.address import SparkAddress
+from app.engines.spark.client import SparkClient
 from app.engines.spark.engine import SparkEngine
 from app.engines.spark.server import RemoteServer
 from tests.engines.driving import Driver
@@ -124,6 +125,18 @@ async def test_a_session_that_the_server_does_not_know_is_lost(sql):
     with pytest.raises(TerminalEngineError) as caught:
         await sql.follow(handle)
     assert caught.value.code == "LOST"
+
+
+async def test_a_session_that_is_ended_before_its_first_statement_is_worth_another_attempt(sql, monkeypatch):
+    configure = SparkClient.configure
+
+    async def too_late(client, session, conf):
+        await client.release(session)
+        await configure(client, session, conf)
+
+    monkeypatch.setattr(SparkClient, "configure", too_late)
+    ended = await sql.run("SELECT 1")
+    assert (type(ended.error), ended.code) == (TransientEngineError, "CONNECTION")
 
 
 async def test_a_server_that_is_away_is_worth_another_attempt_and_not_well(tmp_path, monkeypatch):
