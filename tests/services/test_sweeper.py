@@ -141,6 +141,7 @@ async def test_a_silent_workers_tasks_are_sent_at_once_and_a_living_ones_lease_s
     await bench.cluster.until_submitted("a")
     forget_the_queue(bench)
     await bench.age("worker", "heartbeat_at", LEASE * 2, [silent.id])
+    await living.lease.beat()
     swept = await bench.sweep()
     assert (swept.dead_workers, swept.jobs) == (1, 1)  # in one sweep
     assert await jobs(bench) == 1

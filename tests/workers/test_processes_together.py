@@ -118,9 +118,11 @@ async def test_a_worker_leaves_no_task_and_no_row_behind(bench: Workbench) -> No
     before = asyncio.all_tasks()
     async with bench.worker(), bench.worker(), SchedulerProcess(bench.process).running():
         assert await bench.scalar("SELECT count(*) FROM worker") == 3
-    for _ in range(3):
-        await asyncio.sleep(0)
-    assert not {task.get_name() for task in asyncio.all_tasks() - before}
+
+    async def no_task_is_left() -> bool:
+        return not asyncio.all_tasks() - before
+
+    await bench.until(no_task_is_left)
     assert await bench.scalar("SELECT count(*) FROM worker") == 0
     assert not bench.process.bell._listeners
 
