@@ -159,6 +159,8 @@ class LargeComparison:
             left.let_go()
             right.let_go()
         matching = Matching(left=left, right=right, sample_limit=self._sample_limit, meter=self._meter)
+        if held and self._tally.can_rewind():
+            return self._settle_at_once(left, right, matching, crew)
         crew.each(matching.match, 1 << self._partition_bits, weight=MATCH_WEIGHT * self._size_bytes)
         if by_line and (matching.repeating or (not held and _much_left_over(left) and matching.written_otherwise())):
             self._meter.expect(self._size_bytes * (1 + MATCH_WEIGHT))
@@ -178,6 +180,28 @@ class LargeComparison:
             return False
         self._tally.left_rows, self._tally.right_rows = left.extent.rows, right.extent.rows
         self._resolve(left, right, matching, crew, stack)
+        return True
+
+    def _settle_at_once(self, left: LargeSide, right: LargeSide, matching: Matching, crew: Crew) -> bool:
+        """Settles each partition as soon as it is matched; False where all is taken back, as for `_attempt`."""
+        totals = Totals(left=left, right=right, matching=matching, tally=self._tally)
+        left_over = self._left_over(left, right, matching, totals)
+        resolver = self._resolver(left, right)
+
+        def settle(partition: int) -> None:
+            matching.match(partition)
+            if not left.layout.by_line or not matching.repeating:
+                resolver.resolve(left_over.of([partition]))
+
+        weight = (MATCH_WEIGHT + RESOLVE_WEIGHT) * self._size_bytes
+        self._meter.expect(weight)
+        crew.each(settle, 1 << self._partition_bits, weight=weight)
+        if (left.layout.by_line and matching.repeating) or left.common_check() != right.common_check():
+            self._tally.rewind()
+            self._meter.expect(self._size_bytes * (1 + MATCH_WEIGHT))
+            return False
+        self._tally.left_rows, self._tally.right_rows = left.extent.rows, right.extent.rows
+        totals.report()
         return True
 
     def _singles(self, left: LargeSide, right: LargeSide, matching: Matching) -> Singles | None:

@@ -1,7 +1,7 @@
 """Which rows have no equal on the other side, partition by partition.
 
-Where the keys of a partition stand once on each side, which is usual, they are joined. Else, and without keys, the
-hashes of rows are counted: what one side has more of is its surplus.
+Where the keys of a partition (without keys, its rows) stand once on each side, which is usual, they are joined. Else
+the hashes of rows are counted: what one side has more of is its surplus.
 """
 
 import sys
@@ -91,11 +91,11 @@ class Matching:
     def match(self, partition: int) -> None:
         """Leaves the rows without an equal to their sides. Raises: ComparisonCancelledError."""
         self._meter.check()
+        joined = join_partition(self._left, self._right, partition)
+        if joined is not None:
+            self._take_joined(partition, joined)
+            return
         if self._left.source.keys:
-            joined = join_partition(self._left, self._right, partition)
-            if joined is not None:
-                self._take_joined(partition, joined)
-                return
             self.repeating.add(partition)
             if self._left.layout.by_line:
                 return  # begun again by cells
@@ -135,7 +135,7 @@ class Matching:
             for at_left, at_right in found[:held].tolist()
         ]
         self._take(len(joined.left) - len(left), samples)
-        if self._left.are_at_hand():
+        if self._left.are_at_hand() and self._left.source.keys:
             self._pairs[partition] = _pairs_among(joined, left, right)
         self._leave(partition, joined.left[left], joined.right[right])
 
