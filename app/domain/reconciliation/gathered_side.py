@@ -47,6 +47,7 @@ class GatheredSide(LargeSide):
         )
         self._rows_taken = 0
         self._brought: dict[int, tuple[Residue, NDArray[np.int64]]] = {}  # with their second hashes
+        self._places: dict[int, NDArray[np.int64]] = {}  # of what is left over, among what was brought
 
     def bring(self, partition: int) -> None:
         """Reads the records of a partition."""
@@ -59,14 +60,13 @@ class GatheredSide(LargeSide):
         residue.entries[:, ROW] = rows
 
     def forget(self, partition: int) -> None:
-        del self._brought[partition]
+        del self._brought[partition], self._places[partition]
 
     def common_check_of(self, partition: int) -> int:
         """The sum of the second hashes of the partition's rows that are common."""
         _, checks = self._brought[partition]
-        common = np.ones(len(checks), np.bool_)
-        common[self._places(partition, self._left_over[partition])] = False
-        return int(checks[common].sum(dtype=np.int64))
+        left_over = checks[self._places[partition]]
+        return (int(checks.sum()) - int(left_over.sum())) % 2**64
 
     def pieces(self, partition: int) -> Iterator[Entries]:
         yield self._brought[partition][0].entries
@@ -81,13 +81,18 @@ class GatheredSide(LargeSide):
         return True
 
     def leave(self, partition: int, entries: Entries) -> None:
-        self._left_over[partition] = entries
+        numbers = self._brought[partition][0].numbers
+        everything = len(entries) == len(numbers)
+        self._places[partition] = (
+            np.arange(len(numbers)) if everything else np.searchsorted(numbers, entries[:, NUMBER])
+        )
         with self._lock:
             self.left_over += len(entries)
 
     def read(self, partitions: Sequence[int]) -> Residue:
         (partition,) = partitions
-        return self._brought[partition][0].part(self._places(partition, self._left_over.pop(partition)))
+        residue, places = self._brought[partition][0], self._places[partition]
+        return residue if len(places) == len(residue) else residue.part(places)
 
     def _take(self, scanned: Scanned) -> None:
         first = self._rows_taken
@@ -95,8 +100,3 @@ class GatheredSide(LargeSide):
         self.residue.add(
             residue_at(np.arange(first, self._rows_taken), scanned), np.ascontiguousarray(scanned.checks.view(np.int64))
         )
-
-    def _places(self, partition: int, entries: Entries) -> NDArray[np.int64]:
-        numbers = self._brought[partition][0].numbers
-        places: NDArray[np.int64] = np.searchsorted(numbers, entries[:, NUMBER])
-        return places
