@@ -20,6 +20,8 @@ from app.domain.reconciliation.progress import Meter
 from app.domain.reconciliation.residue import Residue
 from app.domain.reconciliation.rows import RowSource
 
+_MOST_ROWS = 1 << 19  # of a partition
+
 
 class GatheredSide(LargeSide):
     """Each thread has partitions of its own in memory, from `bring` to `forget`."""
@@ -48,6 +50,10 @@ class GatheredSide(LargeSide):
         self._rows_taken = 0
         self._brought: dict[int, tuple[Residue, NDArray[np.int64]]] = {}  # with their second hashes
         self._places: dict[int, NDArray[np.int64]] = {}  # of what is left over, among what was brought
+
+    def fits(self) -> bool:
+        """Whether each partition does in memory: no key has very many rows."""
+        return self.residue.largest() <= _MOST_ROWS
 
     def bring(self, partition: int) -> None:
         """Reads the records of a partition."""

@@ -8,11 +8,12 @@ Sides in the same order are walked along in step (`in_step`). All others:
    have keys, a row's hash is that of its line, and only the key's cells are looked into: lines that are equal are equal
    rows, and the others are looked into later. It takes keys that stand once, and no other writing of most values; else
    the scan begins again.
-2. *Match* (`matching`), partition by partition: keys that stand once on each side are joined; else, and without keys,
+2. *Match* (`matching`), partition by partition: keys (without keys, rows) that stand once on each side are joined; else
    the hashes of both sides are counted. What is on both sides is common; the rest is left over.
-3. *Fetch* what is left over: sides of moderate size are held in memory as they are read (`buffer`); of larger ones the
-   records are read again, and come together by their group (`residue`): the key; without keys, the row (with a
-   tolerance, all of it that is no number: there a Bloom filter sets apart what has no group to go to, `left_over`).
+3. *Fetch* what is left over: sides of moderate size are held in memory as they are read (`buffer`), and each partition
+   is settled as soon as it is matched; of larger ones the records are read again, and come together by their group
+   (`residue`): the key; without keys, the row (with a tolerance, all of it that is no number: there a Bloom filter sets
+   apart what has no group to go to). Rows without a key that stand once are settled as they are read (`left_over`).
 4. *Resolve* (`resolving`): within each group the records are paired, as changed or within the tolerance, by all their
    cells; what remains is left-only and right-only.
 
@@ -20,9 +21,9 @@ Where a sample says that many keys differ (`prospect`), reading again would cost
 aside at the first reading (`gathered_side`), and each partition goes through the other steps at one go.
 
 Hashes: two rows that differ are called equal where their 64 bits agree. Every row has a second, independent hash; its
-sum over the common rows of the left must be that of the right, or the comparison starts again with other seeds (where
-rows are set aside at once it ends with an error). So a wrong answer takes a coincidence of 2**-64 on top of the first.
-Seeds are random: no file can be made to collide.
+sum over the common rows of the left must be that of the right, or what was told is taken back, and the comparison
+starts again with other seeds (where rows are set aside at once it ends with an error). So a wrong answer takes a
+coincidence of 2**-64 on top of the first. Seeds are random: no file can be made to collide.
 
 Memory: what is held of sides of moderate size; else the tables of one partition for each thread, a quarter of a byte
 for each row, and the residue of one share of the partitions. Rows of one key stay together, so a key whose rows do not
@@ -39,21 +40,15 @@ from app.domain.reconciliation.gathered_side import GatheredSide
 from app.domain.reconciliation.in_step import InStepComparison, common_order
 from app.domain.reconciliation.kernels.hashing import Seeds, new_seeds
 from app.domain.reconciliation.large_side import LargeSide, partition_bits_for
-from app.domain.reconciliation.left_over import LeftOver, Regrouped, Singles
-from app.domain.reconciliation.matching import Matching
 from app.domain.reconciliation.options import Thresholds
 from app.domain.reconciliation.pairing import Pairing
-from app.domain.reconciliation.progress import MATCH_WEIGHT, PICK_WEIGHT, RESOLVE_WEIGHT, Meter
+from app.domain.reconciliation.progress import MATCH_WEIGHT, RESOLVE_WEIGHT, Meter
 from app.domain.reconciliation.prospect import prospect
-from app.domain.reconciliation.resolving import Resolver
 from app.domain.reconciliation.rows import RowSource
+from app.domain.reconciliation.settlement import COLLISION, Settlement
 from app.domain.reconciliation.tally import Tally
-from app.domain.reconciliation.totals import Totals
 
-_MANY = 0.25  # of a side's rows
 _ATTEMPTS = 3
-_MOST_GATHERED_ROWS = 1 << 19  # of a partition
-_COLLISION = "The hashes of different rows agreed again and again: start the comparison once more."
 
 
 class LargeComparison:
@@ -101,7 +96,8 @@ class LargeComparison:
                 if done:
                     return
                 by_line = gather = False
-        raise UnavailableError(_COLLISION)
+                self._meter.expect(self._size_bytes * (1 + MATCH_WEIGHT))
+        raise UnavailableError(COLLISION)
 
     def _lines_are_alike(self) -> bool:
         """Whether what is written the same is equal: then lines tell most of the equal rows, and cells need no look."""
@@ -136,9 +132,14 @@ class LargeComparison:
         self._meter.expect(self._size_bytes * (1 + MATCH_WEIGHT))
         return False
 
+    def _prospect(self, seeds: Seeds, crew: Crew) -> tuple[bool, bool]:
+        found = prospect(self._sources, seeds=seeds, thresholds=self._thresholds, meter=self._meter, crew=crew)
+        self._meter.expect(self._size_bytes * (1 + RESOLVE_WEIGHT if found.gather else 1 + MATCH_WEIGHT))
+        return found.by_line, found.gather
+
     def _attempt(self, seeds: Seeds, stack: ExitStack, crew: Crew, *, by_line: bool) -> bool:
-        """False where the hashes of different rows agree, or where lines are not the way to tell these rows apart."""
-        sides = tuple(
+        """False where it is to begin again by cells and other seeds."""
+        left, right = (
             LargeSide(
                 source=source,
                 seeds=seeds,
@@ -152,68 +153,14 @@ class LargeComparison:
             )
             for source in self._sources
         )
-        left, right = sides
         crew.both(left.scan, right.scan)
-        held = left.is_held() and right.is_held()
-        if not held:
+        if not (left.is_held() and right.is_held()):
             left.let_go()
             right.let_go()
-        matching = Matching(left=left, right=right, sample_limit=self._sample_limit, meter=self._meter)
-        if held and self._tally.can_rewind():
-            return self._settle_at_once(left, right, matching, crew)
-        crew.each(matching.match, 1 << self._partition_bits, weight=MATCH_WEIGHT * self._size_bytes)
-        if by_line and (matching.repeating or (not held and _much_left_over(left) and matching.written_otherwise())):
-            self._meter.expect(self._size_bytes * (1 + MATCH_WEIGHT))
-            return False
-        self._meter.expect(left.to_pick() * PICK_WEIGHT + right.to_pick() * PICK_WEIGHT)
-        singles = self._singles(left, right, matching)
-        if singles is None:
-            crew.both(lambda: left.pick(PICK_WEIGHT), lambda: right.pick(PICK_WEIGHT))
-        else:
-            crew.both(
-                lambda: left.pick(PICK_WEIGHT, keep=lambda picked: singles.tell(picked, 0)),
-                lambda: right.pick(PICK_WEIGHT, keep=lambda picked: singles.tell(picked, 1)),
-            )
-        if left.common_check() != right.common_check():
-            if singles is not None:
-                self._tally.rewind()
-            return False
-        self._tally.left_rows, self._tally.right_rows = left.extent.rows, right.extent.rows
-        self._resolve(left, right, matching, crew, stack)
-        return True
-
-    def _settle_at_once(self, left: LargeSide, right: LargeSide, matching: Matching, crew: Crew) -> bool:
-        """Settles each partition as soon as it is matched; False where all is taken back, as for `_attempt`."""
-        totals = Totals(left=left, right=right, matching=matching, tally=self._tally)
-        left_over = self._left_over(left, right, matching, totals)
-        resolver = self._resolver(left, right)
-
-        def settle(partition: int) -> None:
-            matching.match(partition)
-            if not left.layout.by_line or not matching.repeating:
-                resolver.resolve(left_over.of([partition]))
-
-        weight = (MATCH_WEIGHT + RESOLVE_WEIGHT) * self._size_bytes
-        self._meter.expect(weight)
-        crew.each(settle, 1 << self._partition_bits, weight=weight)
-        if (left.layout.by_line and matching.repeating) or left.common_check() != right.common_check():
-            self._tally.rewind()
-            self._meter.expect(self._size_bytes * (1 + MATCH_WEIGHT))
-            return False
-        self._tally.left_rows, self._tally.right_rows = left.extent.rows, right.extent.rows
-        totals.report()
-        return True
-
-    def _singles(self, left: LargeSide, right: LargeSide, matching: Matching) -> Singles | None:
-        """Where what is told can be taken back: it is before hashes are known to be right."""
-        if left.source.keys or left.source.grouped_by_text or left.is_held() or not self._tally.can_rewind():
-            return None
-        return Singles(resolver=self._resolver(left, right), matching=matching, partition_bits=self._partition_bits)
-
-    def _prospect(self, seeds: Seeds, crew: Crew) -> tuple[bool, bool]:
-        found = prospect(self._sources, seeds=seeds, thresholds=self._thresholds, meter=self._meter, crew=crew)
-        self._meter.expect(self._size_bytes * (1 + RESOLVE_WEIGHT if found.gather else 1 + MATCH_WEIGHT))
-        return found.by_line, found.gather
+        settlement = self._settlement(left, right, crew)
+        if left.is_held() and self._tally.can_rewind():
+            return settlement.at_once()
+        return settlement.in_shares(stack)
 
     def _gather(self, seeds: Seeds, stack: ExitStack, crew: Crew) -> bool:
         """Reads each file once; False where so many rows share a key that they would not fit in memory."""
@@ -230,60 +177,19 @@ class LargeComparison:
             for source in self._sources
         )
         crew.both(left.scan, right.scan)
-        if max(left.residue.largest(), right.residue.largest()) > _MOST_GATHERED_ROWS:
-            self._meter.expect(self._size_bytes * (1 + MATCH_WEIGHT))
+        if not (left.fits() and right.fits()):
             return False
-        self._tally.left_rows, self._tally.right_rows = left.extent.rows, right.extent.rows
-        matching = Matching(left=left, right=right, sample_limit=self._sample_limit, meter=self._meter)
-        totals = Totals(left=left, right=right, matching=matching, tally=self._tally)
-        left_over = self._left_over(left, right, matching, totals)
-        resolver = self._resolver(left, right)
-
-        def compare(partition: int) -> None:
-            left.bring(partition)
-            right.bring(partition)
-            matching.match(partition)
-            if partition in matching.repeating:
-                left.hash_cells(partition)
-                right.hash_cells(partition)
-                matching.count_rows(partition)
-            if left.common_check_of(partition) != right.common_check_of(partition):
-                raise UnavailableError(_COLLISION)
-            resolver.resolve(left_over.of([partition]))
-            left.forget(partition)
-            right.forget(partition)
-
-        crew.each(compare, 1 << self._partition_bits, weight=self._size_bytes * RESOLVE_WEIGHT)
-        totals.report()
+        self._settlement(left, right, crew).of_gathered(left, right)
         return True
 
-    def _left_over(self, left: LargeSide, right: LargeSide, matching: Matching, totals: Totals) -> LeftOver:
-        return LeftOver(left=left, right=right, matching=matching, totals=totals, thresholds=self._thresholds)
-
-    def _resolver(self, left: LargeSide, right: LargeSide) -> Resolver:
-        return Resolver(
-            sources=self._sources,
-            layouts=(left.layout, right.layout),
+    def _settlement(self, left: LargeSide, right: LargeSide, crew: Crew) -> Settlement:
+        return Settlement(
+            left=left,
+            right=right,
             tally=self._tally,
             pairing=self._pairing,
-            options=left.source.options,
+            thresholds=self._thresholds,
+            sample_limit=self._sample_limit,
             meter=self._meter,
+            crew=crew,
         )
-
-    def _resolve(self, left: LargeSide, right: LargeSide, matching: Matching, crew: Crew, stack: ExitStack) -> None:
-        resolver = self._resolver(left, right)
-        totals = Totals(left=left, right=right, matching=matching, tally=self._tally)
-        left_over = self._left_over(left, right, matching, totals)
-        weight = (left.left_over_bytes() + right.left_over_bytes()) * RESOLVE_WEIGHT
-        self._meter.expect(weight)
-        read = left_over.read
-        if left.source.grouped_by_text:
-            regrouped = Regrouped(left_over, left=left, right=right, stack=stack)
-            crew.each(lambda share: resolver.resolve(regrouped.regroup(share)), left_over.shares, weight=0)
-            read = regrouped.read
-        crew.each(lambda share: resolver.resolve(read(share)), left_over.shares, weight=weight)
-        totals.report()
-
-
-def _much_left_over(side: LargeSide) -> bool:
-    return side.left_over > side.extent.rows * _MANY
