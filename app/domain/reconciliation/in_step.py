@@ -1,12 +1,12 @@
 """The comparison of two sides in the same order, in one pass over both, without a hash and with nothing on disk.
 
 It takes a place of the mapping, or the keys', by which the records of each side strictly ascend: NULL, then numbers,
-then texts by their bytes, as `order` has it. Then no key stands twice, and equal rows stand at the same place of that
-order: the sides are merged (Knuth, The Art of Computer Programming, volume 3, 5.2.4). Records that are paired are
-compared byte for byte; only what is not written the same is looked into.
+then texts by their bytes, as `order` has it; or strictly descend. Then no key stands twice, and equal rows stand at the
+same place of that order: the sides are merged (Knuth, The Art of Computer Programming, volume 3, 5.2.4). Records that
+are paired are compared byte for byte; only what is not written the same is looked into.
 
-The first records of both sides tell whether to try. Each block is known to ascend before anything in it is told; where
-a later one does not, all is taken back, and the comparison goes another way.
+The first records of both sides tell whether to try. Each block is known to be in order before anything in it is told;
+where a later one is not, all is taken back, and the comparison goes another way.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from app.domain.reconciliation.cells import order_of
 from app.domain.reconciliation.crew import Crew
 from app.domain.reconciliation.kernels.hashing import new_seeds
-from app.domain.reconciliation.kernels.in_step import Run, merge, unlike_lines
+from app.domain.reconciliation.kernels.in_step import Order, Run, merge, unlike_lines
 from app.domain.reconciliation.kernels.matching import FIELDS, NUMBER
 from app.domain.reconciliation.kernels.records import new_work
 from app.domain.reconciliation.large_side import layout_of
@@ -40,10 +40,10 @@ _PARTS = 2  # of a step: one for each thread
 _LOOKED_AT_BYTES = 64 << 10
 
 
-def common_order(left: RowSource, right: RowSource, *, rows: int) -> tuple[int, ...] | None:
-    """Places of the mapping by which both sides ascend as far as these first rows; None where there are none.
+def common_order(left: RowSource, right: RowSource, *, rows: int) -> Order | None:
+    """The order that both sides are in as far as these first rows; None where there is none.
 
-    These are the keys; without keys any place, for rows that differ there are not equal (but within a tolerance they
+    It is by the keys; without keys by any place, for rows that differ there are not equal (but within a tolerance they
     may be).
     """
     if left.grouped_by_text or not rows:
@@ -51,8 +51,9 @@ def common_order(left: RowSource, right: RowSource, *, rows: int) -> tuple[int, 
     beginnings = [_beginning(source, rows) for source in (left, right)]
     candidates = [left.keys] if left.keys else [(place,) for place in range(len(left.places))]
     for places in candidates:
-        if all(_ascend(beginning, places) for beginning in beginnings):
-            return places
+        for descending in (False, True):
+            if all(_ascend(beginning[::-1] if descending else beginning, places) for beginning in beginnings):
+                return Order(places=np.array(places, np.int64), descending=descending)
     return None
 
 
@@ -95,7 +96,7 @@ class InStepComparison:
         *,
         left: RowSource,
         right: RowSource,
-        places: Sequence[int],
+        order: Order,
         lines_are_alike: bool,
         tally: Tally,
         pairing: Callable[[], Pairing],
@@ -104,7 +105,7 @@ class InStepComparison:
     ) -> None:
         """`lines_are_alike` says that what is written the same is equal."""
         self._sources = (left, right)
-        self._places: NDArray[np.int64] = np.array(places, np.int64)
+        self._order = order
         self._lines_are_alike = lines_are_alike
         self._tally = tally
         self._pairing = pairing
@@ -128,7 +129,7 @@ class InStepComparison:
         return OrderedSide(
             source=source,
             layout=layout_of(source, new_seeds(len(source.places)), by_line=False),
-            places=self._places.tolist(),
+            order=self._order,
             thresholds=self._thresholds,
             meter=self._meter,
         )
@@ -155,7 +156,7 @@ class InStepComparison:
             pairs = np.empty((min(map(len, alone)), 2), np.int64)
             complete = (left.complete, right.complete)
             of_left, of_right, paired, left_alone, right_alone, sure = merge(
-                *runs, complete, layouts, self._places, work, pairs, (alone[0], alone[1])
+                *runs, complete, layouts, self._order, work, pairs, (alone[0], alone[1])
             )
             if not sure:
                 return False

@@ -113,13 +113,13 @@ class LargeComparison:
         left, right = self._sources
         if not self._tally.can_rewind():
             return False
-        places = common_order(left, right, rows=self._thresholds.ordered_rows)
-        if places is None:
+        order = common_order(left, right, rows=self._thresholds.ordered_rows)
+        if order is None:
             return False
         comparison = InStepComparison(
             left=left,
             right=right,
-            places=places,
+            order=order,
             lines_are_alike=lines_are_alike,
             tally=self._tally,
             pairing=self._pairing,

@@ -100,7 +100,7 @@ class Thresholds:
     sample_bytes: int = 8 << 20  # of each side's text, from which is told how to go on with what is not held
     gathered_share: float = 0.25  # of the keys on both sides, by a sample: where as many differ, no file is read twice
     residue_rows: int = 1 << 15  # of each side, about: so many of those that are left over are settled at once
-    ordered_rows: int = 64  # of each side: where the first ones ascend, both sides are walked along in step; 0: never
+    ordered_rows: int = 64  # of each side: are the first ones in order, both sides are walked along in step; 0: never
     block_bytes: int = 1 << 20  # the most that is read at once; a record that is longer makes it larger
     block_rows: int = 1 << 15  # the most that is hashed at once
 

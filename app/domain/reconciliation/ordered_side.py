@@ -1,12 +1,7 @@
-"""A side whose records ascend, read once from its beginning to its end with some of them in memory at a time."""
-
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+"""A side whose records are in order, read once from its beginning to its end with some of them in memory at a time."""
 
 from app.domain.reconciliation.buffer import BYTE_ORDER_MARK, Buffer
-from app.domain.reconciliation.kernels.in_step import Run, ascends, new_run, read_run
+from app.domain.reconciliation.kernels.in_step import Order, Run, is_in_order, new_run, read_run
 from app.domain.reconciliation.kernels.records import new_work
 from app.domain.reconciliation.kernels.scanning import FULL, MALFORMED, Layout
 from app.domain.reconciliation.options import Thresholds
@@ -22,7 +17,7 @@ class OrderedSide:
     """`refill`, look at `waiting`, `settle` what is done with; until `is_done`, or no longer `in_order`."""
 
     def __init__(
-        self, *, source: RowSource, layout: Layout, places: Sequence[int], thresholds: Thresholds, meter: Meter
+        self, *, source: RowSource, layout: Layout, order: Order, thresholds: Thresholds, meter: Meter
     ) -> None:
         self.source = source
         self.layout = layout
@@ -30,8 +25,8 @@ class OrderedSide:
         self.in_order = True  # no longer where it is broken, malformed, or where a record is as long as the buffer
         self.complete = False  # everything is read
         self.settled = 0  # rows, and the number of the first that is waiting
-        self._places: NDArray[np.int64] = np.array(places, np.int64)
-        self._column = source.places[places[0]]
+        self._order = order
+        self._column = source.places[order.places[0]]
         self._meter = meter
         self._stream = source.side.open()
         self._run = new_run(thresholds.block_rows * _BLOCKS)
@@ -117,7 +112,7 @@ class OrderedSide:
             ended != MALFORMED
             and not unread
             and not stuck
-            and ascends(self._run.part(known, self._count), self.layout, self._places, self._work)
+            and is_in_order(self._run.part(known, self._count), self.layout, self._order, self._work)
         )
 
     def _read_into(self, run: Run, start: int, end: int) -> tuple[int, int]:

@@ -71,6 +71,9 @@ ROWS = [(n, n % 7, f"text {n}") for n in range(2000)]
         pytest.param(("k",), [(f"{n / 4}", n, n) for n in range(2000)], id="decimals"),
         pytest.param(("k",), [("", 0, 0), (-5, 0, 0), *ROWS, ("a", 1, 1), ("b", 1, 1)], id="NULL, numbers, texts"),
         pytest.param(("k", "n"), [(n // 10, n % 10, n) for n in range(2000)], id="two columns"),
+        pytest.param(("k",), ROWS[::-1], id="descending"),
+        pytest.param((), ROWS[::-1], id="descending, no keys"),
+        pytest.param(("k",), [("b", 1, 1), ("a", 1, 1), *ROWS[::-1], (-5, 0, 0), ("", 0, 0)], id="texts to NULL"),
         pytest.param(("v",), [(n, 1, f'"one ""{n:05}""\nand, more"') for n in range(2000)], id="quotes"),
     ],
 )
@@ -91,9 +94,14 @@ def test_what_is_in_order_is_compared_in_one_walk(keys: tuple[str, ...], rows: l
         pytest.param([*ROWS[:1500], *reversed(ROWS[1500:])], id="the order turns"),
     ],
 )
+@pytest.mark.parametrize("step", [1, -1], ids=["ascending", "descending"])
 @pytest.mark.parametrize("on_left", [True, False])
-def test_where_the_order_ends_all_is_taken_back(*, broken: list, on_left: bool, walks: Walks, tmp_path: Path):
-    tables = [table(broken), table([(k, n, f"{v} changed" if k % 9 == 0 else v) for k, n, v in ROWS])]
+def test_where_the_order_ends_all_is_taken_back(
+    *, broken: list, step: int, on_left: bool, walks: Walks, tmp_path: Path
+):
+    broken = broken if step > 0 else [(2000 - k, n, v) for k, n, v in broken]
+    whole = [(k, n, f"{v} changed" if k % 9 == 0 else v) for k, n, v in ROWS][::step]
+    tables = [table(broken), table(whole)]
     exact, large_ = answers(*(tables if on_left else reversed(tables)), ("k",), tmp_path)
     assert large_ == exact
     assert walks.ended == [False]

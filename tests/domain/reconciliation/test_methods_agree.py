@@ -47,7 +47,8 @@ def tables(draw: st.DrawFn) -> tuple[int, list[Row], list[Row], list[int]]:
     right = draw(st.permutations(shared + draw(st.lists(rows, max_size=6))))
     keys = sorted(draw(st.sets(st.integers(0, width - 1), max_size=width)))
     if draw(st.booleans()):
-        left, right = (in_order(side, keys or [0]) for side in (left, right))
+        step = draw(st.sampled_from([1, -1]))
+        left, right = (in_order(side, keys or [0])[::step] for side in (left, right))
     return width, left, right, keys
 
 

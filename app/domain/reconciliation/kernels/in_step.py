@@ -1,4 +1,4 @@
-"""Walking along two sides whose records ascend by the same cells: whose turn is it, who stands alone."""
+"""Walking along two sides whose records are in the same order: whose turn is it, who stands alone."""
 
 from typing import NamedTuple
 
@@ -12,6 +12,13 @@ from app.domain.reconciliation.kernels.marks import NEWLINE, QUOTE
 from app.domain.reconciliation.kernels.memory import Address, look_along, same_words
 from app.domain.reconciliation.kernels.records import Work, cell_at, order, plain_integer, split
 from app.domain.reconciliation.kernels.scanning import DONE, FULL, MALFORMED, READ, Layout, behind_record
+
+
+class Order(NamedTuple):
+    """The places of the mapping by whose cells records ascend, or descend."""
+
+    places: NDArray[np.int64]
+    descending: bool
 
 
 class Run(NamedTuple):
@@ -61,17 +68,18 @@ def read_run(start: Address, end: Address, layout: Layout, column: int, run: Run
 
 
 @entry
-def ascends(run: Run, layout: Layout, places: NDArray[np.int64], work: Work) -> bool:
-    """Whether each record surely comes behind the one before it, by these places of the mapping."""
+def is_in_order(run: Run, layout: Layout, wanted: Order, work: Work) -> bool:
+    """Whether each record surely comes behind the one before it, and none is its equal."""
     for index in range(1, len(run.starts)):
-        before, integer = run.integers[index - 1], run.integers[index]
-        if 0 <= before < integer:
+        low, high = (index, index - 1) if wanted.descending else (index - 1, index)
+        lower, higher = run.integers[low], run.integers[high]
+        if 0 <= lower < higher:
             continue
-        if len(places) == 1 and 0 <= integer <= before:
+        if len(wanted.places) == 1 and 0 <= higher <= lower:
             return False
-        split(run.starts[index - 1], run.ends[index - 1], layout, work, 0)
-        split(run.starts[index], run.ends[index], layout, work, 1)
-        where, sure = order(work, places, layout.options)
+        split(run.starts[low], run.ends[low], layout, work, 0)
+        split(run.starts[high], run.ends[high], layout, work, 1)
+        where, sure = order(work, wanted.places, layout.options)
         if not sure or where >= 0:
             return False
     return True
@@ -82,7 +90,7 @@ def _turn(
     left: Run, at_left: int, right: Run, at_right: int, layouts: tuple[Layout, Layout], places: NDArray[np.int64],
     work: Work,
 ) -> tuple[int, bool]:  # fmt: skip
-    """As `order`, for a record of each side."""
+    """Which of a record of each side is the lower one, as `order` has it."""
     integer, other = left.integers[at_left], right.integers[at_right]
     if integer >= 0 and other >= 0:
         if integer != other:
@@ -100,7 +108,7 @@ def merge(
     right: Run,
     complete: tuple[bool, bool],
     layouts: tuple[Layout, Layout],
-    places: NDArray[np.int64],
+    wanted: Order,
     work: Work,
     pairs: Table[np.int64],
     alone: tuple[NDArray[np.int64], NDArray[np.int64]],
@@ -121,7 +129,8 @@ def merge(
                 break
             where, sure = -1, True
         else:
-            where, sure = _turn(left, at_left, right, at_right, layouts, places, work)
+            where, sure = _turn(left, at_left, right, at_right, layouts, wanted.places, work)
+            where = -where if wanted.descending else where
         if not sure:
             return at_left, at_right, paired, left_alone, right_alone, False
         if where == 0:
