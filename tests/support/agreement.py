@@ -128,15 +128,15 @@ class _Both:
 
 def answer_of_job(trial: Trial) -> Answer:
     """As many machines compare, in blocks and an order that the trial's seed makes."""
-    left, right = (
-        ComparedOutput(uri="", size_bytes=len(side.content), delimiter=side.delimiter, name=name)
-        for side, name in ((trial.left, "Left"), (trial.right, "Right"))
-    )
-    question = Question(
-        left=left, right=right, mapping=trial.mapping, options=trial.options, sample_limit=trial.sample_limit
-    )
     chance = Random(trial.seed)  # noqa: S311 - it must be repeatable
     try:
+        left, right = (
+            ComparedOutput(uri="", size_bytes=len(side.content), delimiter=side.delimiter, name=name)
+            for side, name in ((trial.left, "Left"), (trial.right, "Right"))
+        )
+        question = Question(
+            left=left, right=right, mapping=trial.mapping, options=trial.options, sample_limit=trial.sample_limit
+        )
         compared = comparing_job.compare(trial.left.content, trial.right.content, question, chance=chance)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is found out about
         return _no_answer(error)

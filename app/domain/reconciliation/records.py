@@ -35,12 +35,16 @@ class Side:
     name: str
 
     def __post_init__(self) -> None:
-        if len(self.delimiter) != 1 or not self.delimiter.isascii() or self.delimiter in '"\r\n':
-            raise InvalidError(
-                f"{self.name}: the delimiter must be one ASCII character other than a quote or a line break, "
-                f"not {self.delimiter!r}.",
-                path=("delimiter",),
-            )
+        check_delimiter(self.delimiter, name=self.name)
+
+
+def check_delimiter(delimiter: str, *, name: str) -> None:
+    """Raises: InvalidError."""
+    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
+        raise InvalidError(
+            f"{name}: the delimiter must be one ASCII character other than a quote or a line break, not {delimiter!r}.",
+            path=("delimiter",),
+        )
 
 
 class MalformedError(InvalidError):

@@ -6,17 +6,24 @@ from typing import Any, Self
 
 from app.domain.reconciliation.mapping import ColumnMapping
 from app.domain.reconciliation.options import PassRule, ReconciliationMethod, ReconciliationOptions
+from app.domain.reconciliation.records import check_delimiter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComparedOutput:
-    """One side: a file that the cluster reads by its URI. `labels` are the columns' names where it is Parquet."""
+    """One side: a file that the cluster reads by its URI. `labels` are the columns' names where it is Parquet.
+
+    Raises: InvalidError for a delimiter that is none.
+    """
 
     uri: str
     size_bytes: int
     delimiter: str
     name: str
     labels: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check_delimiter(self.delimiter, name=self.name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
