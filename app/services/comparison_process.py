@@ -25,6 +25,8 @@ SAMPLES_BYTES = 4 * 2**20  # of all kinds together
 
 def run(request: ComparisonRequest, *, cancelled: threading.Event) -> dict[str, Any]:
     """The last line of news."""
+    limit = request.memory_limit_bytes
+    thresholds = request.thresholds if limit is None else request.thresholds.within(limit)
     try:
         with Path(request.differences_path).open("wb") as file:
             table = DifferencesTable(mapping=request.mapping, write=file.write, rewind=lambda: _empty(file))
@@ -33,7 +35,7 @@ def run(request: ComparisonRequest, *, cancelled: threading.Event) -> dict[str, 
                 _side(request.right),
                 request.mapping,
                 request.options,
-                thresholds=request.thresholds,
+                thresholds=thresholds,
                 spill_dir=Path(request.spill_dir),
                 differences=table,
                 sample_limit=request.sample_limit,

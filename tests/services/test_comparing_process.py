@@ -230,6 +230,30 @@ def test_want_of_memory_is_told_with_what_to_do(tmp_path, monkeypatch):
     assert "memory_limit" in news["error"]["message"]
 
 
+def test_large_sides_are_compared_within_the_least_memory_that_may_be_set(tmp_path):
+    rows = 100_000
+    for name, factor in (("left", 7), ("right", 11)):
+        with (tmp_path / f"{name}.csv").open("w") as file:
+            file.write("id,text\n")
+            file.writelines(f"{n * factor % rows},{'x' * 900}{n * factor % rows}\n" for n in range(rows))
+    request = {
+        **{side: {"name": side, "path": f"{tmp_path}/{side}.csv", "delimiter": ","} for side in ("left", "right")},
+        "mapping": [{"left": name, "right": name, "key": name == "id"} for name in ("id", "text")],
+        "options": {"method": None, "pass_when": {}}, "thresholds": {}, "spill_dir": str(tmp_path),
+        "differences_path": str(tmp_path / "d.csv"), "memory_limit_bytes": 256 << 20, "sample_limit": 100,
+    }  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", comparison_process.__name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(orjson.dumps(request) + b"\n")
+        process.stdin.flush()
+        *_, last = process.stdout
+    assert orjson.loads(last)["result"]["common_row_count"] == rows
+
+
 def test_samples_are_cut_to_what_a_row_of_the_database_may_hold():
     rows = [{"left": ["x" * 1000]} for _ in range(100)]
     kept = comparison_process.samples_within({"CHANGED": rows, "LEFT_ONLY": rows[:2]}, 20_000)

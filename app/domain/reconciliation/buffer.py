@@ -7,10 +7,11 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.reconciliation.kernels.memory import PADDING_BYTES, address_of
+from app.domain.reconciliation.kernels.memory import PADDING_BYTES, Address, address_of
 from app.domain.reconciliation.kernels.scanning import Scanned
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_USUAL_ROW_BYTES = 64
 _MOST_ROWS = 3 << 20  # that are held: where each begins, its length and its hash take 20 bytes
 
 
@@ -25,9 +26,13 @@ class Buffer:
             self.bytes.madvise(mmap.MADV_HUGEPAGE)
         self._array = np.frombuffer(self.bytes, np.uint8)
         self.start = address_of(self._array)
-        # texts without their double quotes, and canonical texts: each as long as a cell can be
-        self._aside = np.empty((2, size + PADDING_BYTES), np.uint8)
-        self.texts, self.scratch = address_of(self._aside[0]), address_of(self._aside[1])
+        self._aside = np.empty((2, 0), np.uint8)
+
+    def aside(self, longest: int) -> tuple[Address, Address]:
+        """Room for two texts of a cell, without its doubled quotes and canonical; good until the next call."""
+        if self._aside.shape[1] < longest + PADDING_BYTES:
+            self._aside = np.empty((2, 2 * longest + PADDING_BYTES), np.uint8)
+        return address_of(self._aside[0]), address_of(self._aside[1])
 
     def fill(self, stream: BinaryIO, held: int, limit: int) -> int:
         """Reads behind what is held, up to a limit or the file's end; gives how much there is."""
@@ -67,10 +72,10 @@ class HeldRows:
         """As large as the side is, or nothing is held."""
         self.buffer = None if size_bytes is None else Buffer(size_bytes + 1)  # a full buffer tells that there is more
         self._count = 0
-        most = 0 if size_bytes is None else _MOST_ROWS  # memory is taken as it is filled
-        self._starts = np.empty(most, np.int64)
-        self._lengths = np.empty(most, np.int32)
-        self._checks = np.empty(most, np.uint64)
+        about = 0 if size_bytes is None else min(size_bytes // _USUAL_ROW_BYTES, _MOST_ROWS)
+        self._starts = np.empty(about, np.int64)
+        self._lengths = np.empty(about, np.int32)
+        self._checks = np.empty(about, np.uint64)
 
     @property
     def fits(self) -> bool:
@@ -82,9 +87,16 @@ class HeldRows:
         if self._count > _MOST_ROWS:
             self.drop()
         if self.fits:
+            self._make_room()
             self._starts[first : self._count] = rows.starts
             np.subtract(rows.ends, rows.starts, out=self._lengths[first : self._count], casting="same_kind")
             self._checks[first : self._count] = rows.checks
+
+    def _make_room(self) -> None:
+        room = len(self._starts)
+        if self._count > room:
+            for array in (self._starts, self._lengths, self._checks):
+                array.resize(max(self._count, 2 * room), refcheck=False)
 
     def drop(self) -> None:
         """Holds nothing any more."""

@@ -1,10 +1,13 @@
 """What a user may ask of a comparison, checked when it is made."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from app.domain.errors import InvalidError
+
+# What a comparison takes, as measured: so much whatever it holds, and so many times what it holds of each side.
+_UNHELD_BYTES, _TIMES_HELD = 160 << 20, 5
 
 
 class ReconciliationMethod(StrEnum):
@@ -126,3 +129,8 @@ class Thresholds:
         ):
             if value < least:
                 raise InvalidError(f"{what} must be {least} or more.", path=(where,))
+
+    def within(self, memory_bytes: int) -> "Thresholds":
+        """The same for a process that may take so much memory: it holds less of a side, and reads it again."""
+        held_bytes = max(memory_bytes - _UNHELD_BYTES, 0) // _TIMES_HELD
+        return replace(self, held_bytes=min(self.held_bytes, held_bytes))

@@ -127,9 +127,10 @@ class SideScanner:
         """Reads the records of a stretch of the buffer; gives where it stopped, and how it ended."""
         start, end = stretch
         ended = FULL
+        texts, scratch = buffer.aside(end - start)
         while ended == FULL:
             count, place, ended = scan(
-                buffer.start + start, buffer.start + end, self._layout, self._room, buffer.texts, buffer.scratch
+                buffer.start + start, buffer.start + end, self._layout, self._room, texts, scratch
             )
             start = place - buffer.start
             self._decide(self._room, count)
@@ -157,6 +158,7 @@ class SideScanner:
                 reach = np.searchsorted(index, offset + end) * INDEXED
                 wanted = numbers[done : np.searchsorted(numbers, reach)]
                 scanned = new_scanned(len(wanted))
+                texts, scratch = buffer.aside(end)
                 count = pick(
                     (buffer.start, buffer.start + end, offset),
                     self._layout,
@@ -164,8 +166,8 @@ class SideScanner:
                     index,
                     by_line,
                     scanned,
-                    buffer.texts,
-                    buffer.scratch,
+                    texts,
+                    scratch,
                 )
                 self._decide(scanned, count)
                 if count:
