@@ -131,6 +131,7 @@ async def test_a_session_that_is_ended_before_its_first_statement_is_worth_anoth
     configure = SparkClient.configure
 
     async def too_late(client, session, conf):
+        await configure(client, session, conf)
         await client.release(session)
         await configure(client, session, conf)
 
