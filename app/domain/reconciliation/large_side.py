@@ -27,7 +27,7 @@ _MOST_PARTITION_BITS = 10
 _USUAL_ROW_BYTES = 32
 _USUAL_PARTITION_ROWS = 1 << 16
 _LOOKED_AT_BYTES = 1 << 16
-_MARKS_AT_ONCE = 1 << 17  # bytes of bits: their numbers take 64 times as much
+_MARKS_AT_ONCE = 1 << 15  # bytes of bits: their numbers take 64 times as much
 
 
 class LargeSide:
@@ -126,7 +126,8 @@ class LargeSide:
                 if self.source.grouped_by_text:
                     self.groups.update(scanned.groups.view(np.int64).data)
                 kept = keep(residue_at(picked, scanned))
-                self.residue.add(kept, np.zeros(len(kept), np.int64))
+                if len(kept):
+                    self.residue.add(kept, np.zeros(len(kept), np.int64))
 
     def read(self, partitions: Sequence[int]) -> Residue:
         """What is left over of some partitions; several threads may read."""
