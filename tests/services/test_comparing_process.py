@@ -230,12 +230,15 @@ def test_want_of_memory_is_told_with_what_to_do(tmp_path, monkeypatch):
     assert "memory_limit" in news["error"]["message"]
 
 
-def test_large_sides_are_compared_within_the_least_memory_that_may_be_set(tmp_path):
-    rows = 100_000
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [pytest.param(100_000, "x" * 900, id="long rows"), pytest.param(1_800_000, "", id="short rows")],
+)
+def test_large_sides_are_compared_within_the_least_memory_that_may_be_set(tmp_path, rows, text):
     for name, factor in (("left", 7), ("right", 11)):
         with (tmp_path / f"{name}.csv").open("w") as file:
             file.write("id,text\n")
-            file.writelines(f"{n * factor % rows},{'x' * 900}{n * factor % rows}\n" for n in range(rows))
+            file.writelines(f"{n * factor % rows},{text}{n * factor % 10}\n" for n in range(rows))
     request = {
         **{side: {"name": side, "path": f"{tmp_path}/{side}.csv", "delimiter": ","} for side in ("left", "right")},
         "mapping": [{"left": name, "right": name, "key": name == "id"} for name in ("id", "text")],

@@ -12,7 +12,6 @@ from app.domain.reconciliation.kernels.scanning import Scanned
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _USUAL_ROW_BYTES = 64
-_MOST_ROWS = 3 << 20  # that are held: where each begins, its length and its hash take 20 bytes
 
 
 class Buffer:
@@ -68,11 +67,12 @@ class Buffer:
 class HeldRows:
     """Where the records of a side are, held in memory with their second hashes; no longer where it is too large."""
 
-    def __init__(self, size_bytes: int | None) -> None:
-        """As large as the side is, or nothing is held."""
+    def __init__(self, size_bytes: int | None, *, most_rows: int) -> None:
+        """As large as the side is, or nothing is held. Of each row 20 bytes are kept besides."""
+        self._most_rows = most_rows
         self.buffer = None if size_bytes is None else Buffer(size_bytes + 1)  # a full buffer tells that there is more
         self._count = 0
-        about = 0 if size_bytes is None else min(size_bytes // _USUAL_ROW_BYTES, _MOST_ROWS)
+        about = 0 if size_bytes is None else min(size_bytes // _USUAL_ROW_BYTES, most_rows)
         self._starts = np.empty(about, np.int64)
         self._lengths = np.empty(about, np.int32)
         self._checks = np.empty(about, np.uint64)
@@ -84,7 +84,7 @@ class HeldRows:
     def add(self, rows: Scanned) -> None:
         """Takes rows of the buffer."""
         first, self._count = self._count, self._count + len(rows.starts)
-        if self._count > _MOST_ROWS:
+        if self._count > self._most_rows:
             self.drop()
         if self.fits:
             self._make_room()

@@ -26,6 +26,7 @@ from app.domain.reconciliation.scan import Extent, SideScanner, bytes_at
 _MOST_PARTITION_BITS = 10
 _USUAL_ROW_BYTES = 32
 _USUAL_PARTITION_ROWS = 1 << 16
+_FEWEST_ROW_BYTES = 32  # on the average, of a side that is held: what is kept of each row comes on top of its text
 _LOOKED_AT_BYTES = 1 << 16
 _MARKS_AT_ONCE = 1 << 15  # bytes of bits: their numbers take 64 times as much
 
@@ -54,7 +55,9 @@ class LargeSide:
         self.residue = stack.enter_context(
             ResidueSpill(folder=folder, partition_bits=partition_bits, by_row=source.grouped_by_text)
         )
-        self._held = HeldRows(source.side.size_bytes if hold else None)
+        self._held = HeldRows(
+            source.side.size_bytes if hold else None, most_rows=thresholds.held_bytes // _FEWEST_ROW_BYTES
+        )
         self.extent = Extent(rows=0, check=0, index=np.empty(0, np.int64))
         self.left_over = 0
         self._false_positive_rate = thresholds.false_positive_rate

@@ -37,6 +37,7 @@ from app.domain.reconciliation.progress import Meter
 _SIDES = 2
 _SAMPLE_ROWS = 256
 _MOST_AT_ONCE = 1 << 21  # entries of a partition; more than that are not spread evenly, and are counted in shares
+_MOST_JOINED_ROWS = 1 << 19  # of a partition without keys; in one that has more than others rows repeat, most likely
 _FIRST_SLOTS = 1 << 18  # a larger table is made only for as many distinct hashes
 
 
@@ -203,7 +204,8 @@ class Matching:
 
 def join_partition(left: LargeSide, right: LargeSide, partition: int) -> Joined | None:
     """None where a group repeats on a side, or may well do so for there are so many entries."""
-    if left.size(partition) + right.size(partition) > _MOST_AT_ONCE:
+    most = _MOST_AT_ONCE if left.source.keys else _MOST_JOINED_ROWS
+    if left.size(partition) + right.size(partition) > most:
         return None
     return joined(left.all_entries(partition), right.all_entries(partition))
 

@@ -7,7 +7,8 @@ from enum import StrEnum
 from app.domain.errors import InvalidError
 
 # What a comparison takes, as measured: so much whatever it holds, and so many times what it holds of each side.
-_UNHELD_BYTES, _TIMES_HELD = 160 << 20, 5
+# A sample takes some more: of short rows, what is kept of each is longer than the row.
+_UNHELD_BYTES, _TIMES_HELD, _TIMES_SAMPLED = 160 << 20, 5, 8
 
 
 class ReconciliationMethod(StrEnum):
@@ -133,4 +134,8 @@ class Thresholds:
     def within(self, memory_bytes: int) -> "Thresholds":
         """The same for a process that may take so much memory: it holds less of a side, and reads it again."""
         held_bytes = max(memory_bytes - _UNHELD_BYTES, 0) // _TIMES_HELD
-        return replace(self, held_bytes=min(self.held_bytes, held_bytes))
+        return replace(
+            self,
+            held_bytes=min(self.held_bytes, held_bytes),
+            sample_bytes=max(min(self.sample_bytes, held_bytes // _TIMES_SAMPLED), 1),
+        )

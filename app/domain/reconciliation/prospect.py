@@ -57,7 +57,7 @@ class _Beginning:
         layout = layout_of(source, seeds, by_line=True)
         self._scanner = SideScanner(source=source, layout=layout, thresholds=thresholds, meter=meter)
         self._most_bytes = thresholds.sample_bytes
-        self._rows = HeldRows(min(self._most_bytes, source.side.size_bytes))
+        self._rows = HeldRows(min(self._most_bytes, source.side.size_bytes), most_rows=self._most_bytes)
         self._entries = [no_entries()]
         self._count = 0
 
