@@ -83,7 +83,7 @@ class GatheredSide(LargeSide):
     def size(self, partition: int) -> int:
         return len(self._brought[partition][0])
 
-    def are_at_hand(self) -> bool:
+    def has_records_at_hand(self) -> bool:
         return True
 
     def leave(self, partition: int, entries: Entries) -> None:

@@ -81,7 +81,7 @@ class LargeSide:
         """The entries of a partition."""
         return self._entries.size(partition)
 
-    def are_at_hand(self) -> bool:
+    def has_records_at_hand(self) -> bool:
         """Whether the records are in memory when partitions are matched."""
         return self.is_held()
 

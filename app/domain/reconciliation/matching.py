@@ -136,7 +136,7 @@ class Matching:
             for at_left, at_right in found[:held].tolist()
         ]
         self._take(len(joined.left) - len(left), samples)
-        if self._left.are_at_hand() and self._left.source.keys:
+        if self._left.has_records_at_hand() and self._left.source.keys:
             self._pairs[partition] = _pairs_among(joined, left, right)
         self._leave(partition, joined.left[left], joined.right[right])
 
