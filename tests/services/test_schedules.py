@@ -39,7 +39,7 @@ async def set_fire(bench: Workbench, playground: Playground, at: datetime) -> No
 
 
 async def scheduled(
-    bench: Workbench, *, due: timedelta = timedelta(seconds=1), cron: str = "* * * * *", edges=None, **values: object
+    bench: Workbench, *, due: timedelta = timedelta(seconds=1), cron: str = ONCE_A_YEAR, edges=None, **values: object
 ) -> Playground:
     """A playground whose fire time came `due` ago."""
     playground, _ = await bench.graph({"a": ""} if edges is None else edges)
@@ -61,7 +61,7 @@ async def next_fire(bench: Workbench, playground: Playground) -> datetime:
 
 
 async def test_what_is_due_is_fired_once_and_the_next_time_is_set(bench: Workbench) -> None:
-    playground = await scheduled(bench, cron=ONCE_A_YEAR)
+    playground = await scheduled(bench)
     idle, _ = await bench.graph({"x": ""})
     due_at = await next_fire(bench, playground)
     tick = await service(bench).tick()
@@ -78,7 +78,7 @@ async def test_what_is_due_is_fired_once_and_the_next_time_is_set(bench: Workben
 
 
 async def test_many_schedulers_at_once_fire_once(bench: Workbench) -> None:
-    playgrounds = [await scheduled(bench, cron=ONCE_A_YEAR) for _ in range(4)]
+    playgrounds = [await scheduled(bench) for _ in range(4)]
     other = await bench.another_process()
     services = [service(bench, process=process) for process in (bench.process, other) for _ in range(3)]
     await asyncio.gather(*(each.tick() for each in services))
@@ -131,7 +131,7 @@ async def test_a_paused_or_removed_schedule_does_not_fire(bench: Workbench) -> N
 
 
 async def test_a_changed_schedule_takes_effect_at_once(bench: Workbench) -> None:
-    playground = await scheduled(bench, cron="0 0 1 1 *")
+    playground = await scheduled(bench)
     await bench.services.playgrounds.update(bench.viewer, playground.id, schedule=Schedule(cron="* * * * *"))
     assert await next_fire(bench, playground) <= utc_now() + timedelta(minutes=1)
     assert (await service(bench).tick()).fired == 0  # the old fire is gone with the old schedule
